@@ -1,0 +1,312 @@
+package kv
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"maps"
+	"os"
+	"runtime/debug"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Apply judges batches in order and writes those that pass, all in one
+// transaction and one fsync. It is the only code that writes the file, and it
+// is deterministic: what it writes follows from the file and the batches
+// alone, however they are cut into groups and however often one is delivered.
+//
+// The results answer the batches one by one. An error of Apply itself means
+// that the group as a whole could not be written; it wraps ErrReadOnly when
+// nothing was, ErrUnknownOutcome when that is not known, and either way the
+// handle takes no more writes.
+func (db *DB) Apply(group []*Batch) ([]Result, error) {
+	jobs := make([]*job, len(group))
+	cat := db.current.Load().cat
+	for i, b := range group {
+		jobs[i] = new(job)
+		jobs[i].prepare(b, cat)
+	}
+	if err := db.apply(jobs); err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(jobs))
+	for i, j := range jobs {
+		results[i] = j.result
+	}
+	return results, nil
+}
+
+// apply fills in the results of the jobs. The caller must not touch their
+// batches and buffers until it returned: bbolt borrows values until the commit.
+func (db *DB) apply(jobs []*job) (err error) {
+	db.applyMu.Lock()
+	defer db.applyMu.Unlock()
+	if err := db.writable(); err != nil {
+		return err
+	}
+	w := &db.writer
+	w.db = db
+	fault := debug.SetPanicOnFault(true)
+	defer debug.SetPanicOnFault(fault)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+		if err != nil {
+			err = w.abandon(err)
+		}
+	}()
+	if err := w.begin(db); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if err := w.judge(j); err != nil {
+			return err
+		}
+	}
+	return w.commit()
+}
+
+// writer is the state of the one write transaction at a time. Guarded by
+// DB.applyMu.
+type writer struct {
+	db         *DB
+	tx         *bolt.Tx
+	committing bool // from here on a failure leaves the outcome unknown
+
+	st       state
+	cat      *catalog
+	maxBytes int64 // quota of the documents' bytes, < 0: none
+
+	settings, counters, log *bolt.Bucket
+
+	open   map[uint32]*target // collections touched in this transaction
+	opened []*target          // the same, in order of the first touch
+	arena  []byte             // values given to bbolt, lent until the commit
+	steps  []step             // of the batch being judged
+	claims map[claim]int      // unique keys that the batch claims, by step
+	old    keyList            // unique keys that its documents held before
+	// Collections that the batch creates, and the ids behind theirs.
+	created          []*target
+	nextCID, nextIID uint32
+	hash             hash.Hash
+	// Scratch of the check, so that it does not allocate.
+	checker checker
+	last    lookup
+	rowKey  [8]byte
+}
+
+func (w *writer) begin(db *DB) error {
+	tx, err := db.bolt.Begin(true)
+	if err != nil {
+		return err
+	}
+	now := db.current.Load()
+	w.tx, w.committing = tx, false
+	w.st, w.cat = now.st, now.cat
+	w.settings = tx.Bucket([]byte(bucketSettings))
+	w.counters = tx.Bucket([]byte(bucketCounters))
+	w.log = tx.Bucket([]byte(bucketLog))
+	if w.settings == nil || w.counters == nil || w.log == nil {
+		return &CorruptError{Where: "database", Why: "a bucket is missing"}
+	}
+	w.log.FillPercent = sequentialFill
+	if w.open == nil {
+		w.open = make(map[uint32]*target)
+		w.claims = make(map[claim]int)
+		w.hash = sha256.New()
+	}
+	clear(w.open)
+	w.opened, w.arena = w.opened[:0], w.arena[:0]
+	return w.loadQuota()
+}
+
+// sequentialFill packs pages that are only appended to: ids and seqs grow.
+const sequentialFill = 0.9
+
+func (w *writer) loadQuota() error {
+	w.maxBytes = -1
+	key := []byte(settingMaxBytes)
+	v := w.settings.Get(key)
+	if v == nil {
+		return nil
+	}
+	s, err := openSetting(key, v)
+	if err != nil {
+		return err
+	}
+	if n, ok := parseMaxBytes(s.value); ok {
+		w.maxBytes = n
+	}
+	return nil
+}
+
+// judge decides one batch, and carries it out when it passes. An error is the
+// end of the whole group; a refusal is a result.
+func (w *writer) judge(j *job) error {
+	if j.invalid != nil {
+		j.result = Result{Err: j.invalid}
+		return nil
+	}
+	b := j.batch
+	if seq, ok := w.db.seen[b.ID]; ok {
+		w.repeat(j, seq)
+		return nil
+	}
+	refused, err := w.check(j)
+	if corrupt := (*CorruptError)(nil); errors.As(err, &corrupt) {
+		// It touches a value that rotted on this disk. Nothing was changed, so
+		// the others need not suffer; it has no verdict, as elsewhere it may pass.
+		j.result = Result{Err: fmt.Errorf("kv: commit: %w", err)}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.st.seq++
+	verdict := byte(0)
+	if refused == nil {
+		verdict = 1
+		w.st.commit++
+		if err := w.mutate(j); err != nil {
+			return err
+		}
+		j.result = Result{Commit: w.st.commit}
+	} else {
+		j.result = Result{Err: refused.err()}
+	}
+	w.extendHistory(j.encoded, verdict)
+	return w.record(b, refused)
+}
+
+// repeat answers a batch that was judged before with its first result.
+func (w *writer) repeat(j *job, seq uint64) {
+	key := logKey(seq)
+	rw, err := openLogRow(key[:], w.log.Get(key[:]))
+	switch {
+	case err != nil:
+		j.result = Result{Err: fmt.Errorf("kv: commit: %w", err)}
+	case rw.refused != nil:
+		j.result = Result{Err: rw.refused.err()}
+	default:
+		j.result = Result{Commit: rw.commit}
+	}
+}
+
+// extendHistory folds a batch into the running hash: equal hashes mean that
+// two files judged the same batches in the same order with the same verdicts.
+func (w *writer) extendHistory(encoded []byte, verdict byte) {
+	w.hash.Reset()
+	w.hash.Write(w.st.history[:])
+	w.hash.Write(encoded)
+	w.hash.Write([]byte{verdict})
+	w.hash.Sum(w.st.history[:0])
+}
+
+// record writes the row of a judged batch and drops the oldest rows.
+func (w *writer) record(b *Batch, refused *refusal) error {
+	w.rowKey = logKey(w.st.seq)
+	key := w.rowKey[:] // bbolt copies keys
+	start := len(w.arena)
+	w.arena = appendLogRow(w.arena, key, w.st.commit, b, refused)
+	if err := w.log.Put(key, w.arena[start:len(w.arena):len(w.arena)]); err != nil {
+		return err
+	}
+	w.db.seen[b.ID] = w.st.seq
+	if w.st.seq%logTrim != 0 || w.st.seq <= LogRows {
+		return nil
+	}
+	for seq := w.st.seq - LogRows - logTrim + 1; seq <= w.st.seq-LogRows; seq++ {
+		key := logKey(seq)
+		v := w.log.Get(key[:])
+		if v == nil {
+			continue
+		}
+		if old, err := openLogRow(key[:], v); err == nil {
+			delete(w.db.seen, old.batch)
+		} else { // it rotted, and its id with it
+			maps.DeleteFunc(w.db.seen, func(_ BatchID, s uint64) bool { return s == seq })
+		}
+		if err := w.log.Delete(key[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putSealed lends bbolt a value that was just appended to the arena. The arena may
+// move when it grows; what was lent from the old place stays as it is.
+func (w *writer) putSealed(b *bolt.Bucket, bucket string, key []byte, fill func(dst []byte) []byte) error {
+	start := len(w.arena)
+	w.arena = endSeal(fill(beginSeal(w.arena)), start, bucket, key)
+	return b.Put(key, w.arena[start:len(w.arena):len(w.arena)])
+}
+
+// commit writes what is kept once for a group and makes it all durable.
+func (w *writer) commit() error {
+	for _, t := range w.opened {
+		if !t.changed || w.open[t.c.ID] != t {
+			continue
+		}
+		key := totalsKey(t.c.ID)
+		if err := w.putSealed(w.counters, bucketCounters, key[:], t.totals.append); err != nil {
+			return err
+		}
+	}
+	if w.st == w.db.current.Load().st { // only repetitions and nonsense
+		w.db.hook("rollback")
+		return w.tx.Rollback()
+	}
+	meta := w.tx.Bucket([]byte(bucketMeta))
+	if err := w.putSealed(meta, bucketMeta, []byte(keyState), w.st.append); err != nil {
+		return err
+	}
+	w.db.hook("before commit")
+	w.committing = true
+	txid := w.tx.ID()
+	w.pace()
+	if err := w.tx.Commit(); err != nil {
+		return err
+	}
+	w.db.hook("after commit")
+	w.committing = false
+	w.db.current.Store(&version{txid: txid, st: w.st, cat: w.cat})
+	w.steps = w.steps[:0]
+	if cap(w.arena) > 16<<20 {
+		w.arena = nil
+	}
+	return nil
+}
+
+// abandon ends the transaction after a failure and stops all writing: pages
+// that failed to sync may be marked clean, so nothing written after would be
+// safe, and a panic means that memory is not to be trusted.
+func (w *writer) abandon(cause error) (err error) {
+	kind := ErrReadOnly
+	if w.committing {
+		kind = ErrUnknownOutcome
+	}
+	w.db.fail(cause)
+	defer func() {
+		if p := recover(); p != nil {
+			w.db.opt.Logger.Error("kv: rollback failed", "panic", fmt.Sprint(p))
+		}
+		err = fmt.Errorf("kv: commit: %w: %w", kind, cause)
+	}()
+	if tx := w.tx; tx != nil {
+		w.tx = nil
+		if tx.DB() != nil {
+			_ = tx.Rollback()
+		}
+	}
+	return nil
+}
+
+// pace sets how much the file grows at a time. bbolt's 16 MiB would make every
+// small project a large file; an eighth of the file keeps growing rare.
+func (w *writer) pace() {
+	page := int64(os.Getpagesize())
+	w.db.bolt.AllocSize = int(min(max(w.tx.Size()/8, 64<<10), 16<<20) / page * page)
+}

@@ -1,0 +1,26 @@
+package kv
+
+import (
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Dump lists everything in the file, for comparing two.
+func (db *DB) Dump() (lines []string) {
+	_ = db.bolt.View(func(tx *bolt.Tx) error {
+		return tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+			return b.ForEach(func(k, v []byte) error {
+				lines = append(lines, fmt.Sprintf("%x %x %x", name, k, v))
+				return nil
+			})
+		})
+	})
+	return lines
+}
+
+// SetTestHook has f called at named points of Apply.
+func (db *DB) SetTestHook(f func(point string)) { db.testHook = f }
+
+// Bolt is the file underneath, for damaging it.
+func (db *DB) Bolt() *bolt.DB { return db.bolt }
