@@ -1,0 +1,39 @@
+package hooks
+
+// What a guest exports and imports: the host's side of docs/abi.md, version 1. These names and numbers never change.
+const (
+	abiVersion = 1
+
+	exportMemory     = "memory"
+	exportVersion    = "abi_version" // () -> i32
+	exportAlloc      = "alloc"       // (n i32) -> i32
+	exportInitialize = "_initialize" // () -> (), optional
+	exportInit       = "init"        // () -> (), optional
+	exportPolicy     = "policy"      // (op i32, len i32) -> i64
+	exportHook       = "hook"        // (op i32, len i32) -> i64
+
+	importModule = "sluice"
+	importWASI   = "wasi_snapshot_preview1"
+)
+
+// A result is one i64. Two values are whole answers; any other value carries a JSON text.
+const (
+	resultNo  = 0       // no, without a reason; what a guest returns that forgot to answer
+	resultYes = 1       // yes, as it stands
+	noBit     = 1 << 63 // set: the text is a reason for no; clear: it is a value that goes with yes
+)
+
+// splitResult takes a result that carries a text apart.
+func splitResult(r uint64) (no bool, ptr, size uint32) {
+	return r&noBit != 0, uint32(r>>32) &^ (1 << 31), uint32(r)
+}
+
+// Limits that the contract itself sets on a reason.
+const (
+	maxCodeBytes    = 64
+	maxMessageBytes = 500
+	minStatus       = 400
+	maxStatus       = 499
+	policyStatus    = 403 // of a policy's no without a status
+	hookStatus      = 422 // of a hook's no without a status
+)

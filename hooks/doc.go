@@ -1,0 +1,30 @@
+// Package hooks runs guest modules: an event goes in, a decision comes out, within memory, time and a fixed contract.
+//
+// A guest is a core WebAssembly module that a project's developer uploads. It is asked as a policy (may this caller do
+// this?) or as a hook (shall the document be so?). The contract between host and guest is docs/abi.md. This package
+// never interprets documents, knows no HTTP and no storage: documents are bytes that it carries.
+//
+// A Host owns the engine. Host.Load turns a Manifest and its files into a Bundle; Bundle.Policy and Bundle.Hook ask it.
+//
+// # The life of an instance
+//
+// Host.Load checks each module against the contract, has package meter rewrite it so that it counts its own steps, and
+// compiles the result
+// once. An instance is made from compiled code when a call finds none idle, up to Options.Instances for a
+// module: memory, start function, _initialize, abi_version, alloc, init. It then serves one call at a time and rests in
+// between on a stack, last in, first out. An instance that traps, spends its fuel, runs out of time or gives an answer against
+// the contract is dropped; its successor starts afresh.
+//
+// Fuel bounds every call, deterministically. The wall clock is a last resort: the watchdog, one goroutine of the host,
+// takes the fuel of guests that are overdue.
+//
+// # No means no
+//
+// An error of Policy or Hook is a denial. A guest that answers nothing at all answers 0, which is a denial too. Status,
+// code and message of a denial are the guest's own words for the caller; an error's text is for the developer only.
+//
+// # Concurrency and bytes
+//
+// Host and Bundle may be used from any goroutine. An Event's slices are borrowed for the call and copied once, straight
+// into the guest's memory. A Decision's slices and strings are copies that belong to the caller.
+package hooks

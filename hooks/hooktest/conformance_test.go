@@ -1,0 +1,50 @@
+package hooktest_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/sluice-edge/sluice/hooks"
+	"github.com/sluice-edge/sluice/hooks/hooktest"
+)
+
+func TestGoSDKConforms(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "example.wasm")
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, ".")
+	build.Dir = filepath.Join("..", "..", "sdk", "go", "example")
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=", "GOWORK=off")
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the example: %v\n%s", err, text)
+	}
+	wasm, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hooktest.Conformance(t, wasm)
+}
+
+// The vectors' events are what the host really sends: an echoing hook gets each of them back.
+func TestVectorsShowEventsAsTheHostWritesThem(t *testing.T) {
+	length := hooktest.Op(0x20, 0x01, 0xad) // local.get 1, i64.extend_i32_u
+	echo := hooktest.Guest{Hook: hooktest.Code(length, hooktest.I64Const(hooktest.BufferAt<<32), hooktest.Op(0x84))}
+	bundle := hooktest.Load(t, hooks.Options{}, echo.Wasm())
+	for _, vector := range hooktest.Vectors(t) {
+		event, name := hooktest.DecodeEvent(t, vector.Event)
+		if name == hooks.EventPolicy || event.Op == hooks.OpDelete {
+			continue // only the hooks before an insert and an update can send something back
+		}
+		d, err := bundle.Hook(context.Background(), event)
+		if err != nil {
+			t.Fatalf("%s: %v", vector.Name, err)
+		}
+		var got, want any
+		if json.Unmarshal(d.Document, &got) != nil || json.Unmarshal(vector.Event, &want) != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: event\n got %s\nwant %s", vector.Name, d.Document, vector.Event)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// features are those of WebAssembly 2.0 without vectors: no guest language needs them for a verdict, and vector code is
+// where compilers err most. Nothing newer is on.
+const features = api.CoreFeaturesV2 &^ api.CoreFeatureSIMD
+
+// Host owns the engine that compiles and runs guests. Make one for a process. All its methods may be called at any time
+// from any goroutine. It has one goroutine of its own, which stops guests that are overdue.
+type Host struct {
+	options Options
+	engine  wazero.Runtime
+	cache   wazero.CompilationCache // nil without CacheDir
+	watch   *watchdog
+
+	mu      sync.Mutex
+	closed  bool
+	bundles map[*Bundle]struct{} // loaded and not yet freed
+}
+
+// NewHost starts an engine. It fails if an option is out of range or the cache directory cannot be used.
+func NewHost(ctx context.Context, options Options) (*Host, error) {
+	if err := options.Validate(); err != nil {
+		return nil, err
+	}
+	h := &Host{options: options.withDefaults(), bundles: make(map[*Bundle]struct{})}
+	config := wazero.NewRuntimeConfigCompiler().
+		WithCoreFeatures(features).
+		WithMemoryLimitPages(h.options.MemoryPages).
+		WithDebugInfoEnabled(false)
+	if dir := h.options.CacheDir; dir != "" {
+		cache, err := openCache(dir)
+		if err != nil {
+			return nil, err
+		}
+		h.cache = cache
+		config = config.WithCompilationCache(cache)
+	}
+	h.engine = wazero.NewRuntimeWithConfig(ctx, config)
+	h.watch = newWatchdog()
+	if err := h.provideImports(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("hooks: start engine: %w", err), h.Close(ctx))
+	}
+	return h, nil
+}
+
+// openCache opens dir as a store of compiled code. The code in it is run as it is, so nobody else may write there.
+func openCache(dir string) (wazero.CompilationCache, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("hooks: make cache directory: %w", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("hooks: make cache directory private: %w", err)
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("hooks: open cache directory: %w", err)
+	}
+	return cache, nil
+}
+
+// Close closes every bundle, waiting for their calls in flight, and frees the engine. If ctx ends first it returns the
+// context's error and frees nothing: native code must not go while it runs. A second Close does nothing.
+func (h *Host) Close(ctx context.Context) error {
+	h.mu.Lock()
+	h.closed = true
+	open := make([]*Bundle, 0, len(h.bundles))
+	for b := range h.bundles {
+		open = append(open, b)
+	}
+	h.mu.Unlock()
+	for _, b := range open {
+		if err := b.Close(ctx); err != nil {
+			return err
+		}
+	}
+	h.watch.close()
+	err := h.engine.Close(ctx)
+	if h.cache != nil {
+		err = errors.Join(err, h.cache.Close(ctx))
+	}
+	return err
+}
+
+// adopt registers a bundle with the host that must close it, unless the host is closed already.
+func (h *Host) adopt(b *Bundle) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return fmt.Errorf("hooks: load bundle: %w", ErrClosed)
+	}
+	h.bundles[b] = struct{}{}
+	return nil
+}
+
+func (h *Host) forget(b *Bundle) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.bundles, b)
+}

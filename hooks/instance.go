@@ -1,0 +1,257 @@
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/sluice-edge/sluice/hooks/meter"
+)
+
+// instance is one running guest: its memory, its exports, its counters, and the state of the call that it is in. One
+// goroutine at a time may use it; the pool sees to that. The watchdog alone reaches into a running one, through due and poison.
+type instance struct {
+	module *module
+	guest  api.Module
+	memory api.Memory
+	policy api.Function // nil if the guest exports none
+	hook   api.Function // nil if the guest exports none
+	buffer uint32       // where the guest wants its events
+	ctx    context.Context
+	stack  [2]uint64 // parameters and result of a call
+	broken bool      // the last call left it in an unknown state: it must not be used again
+
+	// The guest's counters, see package meter. fuel + total is what it has left.
+	fuel, total, depth api.MutableGlobal
+	budget             int64 // what the present call began with
+
+	due      atomic.Int64 // tick at which the present call is overdue; 0: the guest does not run
+	mu       sync.Mutex   // guards poisoned, and total between the watchdog and the end of a call
+	poisoned bool         // the watchdog has taken the present call's fuel
+
+	// What host functions see of the present call.
+	requestID string
+	clock     int64 // nanoseconds since 1970: the event's time, plus what the guest has slept
+	random    *rand.ChaCha8
+	logLines  int
+	line      []byte // printed, but not to its end yet
+	lineLevel slog.Level
+}
+
+// epoch is the earliest time that a guest's clock shows: Go's runtime takes zero for a broken clock.
+const epoch = int64(time.Second)
+
+// stackBytes is how deep a guest may call, by the bounds of package meter.
+const stackBytes = 1 << 20
+
+// instanceKey finds the instance in the context that a host function gets.
+type instanceKey struct{}
+
+// instantiate brings up one guest: start function, _initialize, version, buffer, init. Each may trap or take too long;
+// then nothing is left behind.
+func (m *module) instantiate(ctx context.Context) (*instance, error) {
+	in := &instance{module: m, clock: epoch}
+	in.ctx = context.WithValue(context.Background(), instanceKey{}, in)
+	guest, err := m.host.engine.InstantiateModule(ctx, m.code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if err != nil {
+		return nil, fmt.Errorf("hooks: module %q cannot be instantiated: %w", m.name, err)
+	}
+	in.guest = guest
+	in.memory = guest.ExportedMemory(exportMemory)
+	in.fuel = guest.ExportedGlobal(meter.Fuel).(api.MutableGlobal)
+	in.total = guest.ExportedGlobal(meter.Total).(api.MutableGlobal)
+	in.depth = guest.ExportedGlobal(meter.Stack).(api.MutableGlobal)
+	m.host.watch.add(in)
+
+	in.begin(m.host.options.InitFuel, m.host.options.InitTime)
+	err = in.bringUp()
+	in.end()
+	if err != nil {
+		m.host.watch.remove(in)
+		in.close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// bringUp is the guest's part of its coming up.
+func (in *instance) bringUp() error {
+	for _, export := range []string{meter.Start, exportInitialize} {
+		if err := in.optional(export); err != nil {
+			return err
+		}
+	}
+	version, err := in.invoke(exportVersion)
+	if err != nil {
+		return err
+	}
+	if int32(version) != abiVersion {
+		return &ABIError{Module: in.module.name, Why: fmt.Sprintf("it speaks version %d of the guest contract, this host speaks %d", int32(version), abiVersion)}
+	}
+	size := uint32(in.module.host.options.EventBytes)
+	buffer, err := in.invoke(exportAlloc, uint64(size))
+	if err != nil {
+		return err
+	}
+	in.buffer = uint32(buffer)
+	if _, ok := in.memory.Read(in.buffer, size); !ok || in.buffer == 0 {
+		return &ABIError{Module: in.module.name, Why: fmt.Sprintf("alloc(%d) returned %d, which does not leave room for that many bytes in its memory", size, in.buffer)}
+	}
+	if err := in.optional(exportInit); err != nil {
+		return err
+	}
+	in.policy = in.guest.ExportedFunction(exportPolicy)
+	in.hook = in.guest.ExportedFunction(exportHook)
+	return nil
+}
+
+// optional calls an export without parameters, if there is one.
+func (in *instance) optional(export string) error {
+	if in.guest.ExportedFunction(export) == nil {
+		return nil
+	}
+	_, err := in.invoke(export)
+	return err
+}
+
+// invoke calls an export while the instance is brought up; the hot path does without it.
+func (in *instance) invoke(export string, params ...uint64) (uint64, error) {
+	results, err := in.guest.ExportedFunction(export).Call(in.ctx, params...)
+	if err := in.failure(export, err); err != nil {
+		return 0, err
+	}
+	if len(results) == 0 {
+		return 0, nil
+	}
+	return results[0], nil
+}
+
+// call asks the guest about one event. It sets broken when the instance must not be used again.
+func (in *instance) call(function string, e *Event) (Decision, error) {
+	options := &in.module.host.options
+	fn, name, fuel, limit := in.policy, EventPolicy, options.PolicyFuel, options.PolicyTime
+	if function == exportHook {
+		fn, name, fuel, limit = in.hook, e.Op.hookEvent(), options.HookFuel, options.HookTime
+	}
+	size, err := in.writeEvent(e, name)
+	if err != nil {
+		return Decision{}, err
+	}
+	in.requestID = e.RequestID
+	in.clock = max(e.Now*int64(time.Millisecond), epoch)
+	in.stack = [2]uint64{uint64(e.Op), uint64(size)}
+	in.begin(fuel, limit)
+	err = in.failure(function, fn.CallWithStack(in.ctx, in.stack[:]))
+	in.end()
+	spent := uint64(min(in.budget-in.left(), in.budget))
+	if err != nil {
+		in.broken = true
+		return Decision{Fuel: spent}, err
+	}
+	d, err := in.answer(function, e, in.stack[0])
+	d.Fuel = spent
+	if err != nil {
+		in.broken = true // a guest that lies about its memory may have ruined it
+	}
+	return d, err
+}
+
+// begin gives the guest its fuel and starts the clock.
+func (in *instance) begin(fuel int64, limit time.Duration) {
+	in.budget = fuel
+	slice := min(fuel, meter.Slice)
+	in.fuel.Set(uint64(slice))
+	in.total.Set(uint64(fuel - slice))
+	in.depth.Set(stackBytes)
+	in.random = nil
+	in.logLines = 0
+	watch := in.module.host.watch
+	in.due.Store(watch.due(limit))
+	watch.notice()
+}
+
+// end stops the clock and lets go of what was borrowed for a call.
+func (in *instance) end() {
+	in.mu.Lock()
+	in.due.Store(0)
+	in.poisoned = false
+	in.mu.Unlock()
+	in.flush()
+	in.requestID = ""
+}
+
+// poison takes the guest's fuel, if it runs still: it traps when its present slice is spent. The guest itself writes
+// its total rarely, and may then undo this; the watchdog tries again at every tick.
+func (in *instance) poison() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.due.Load() == 0 {
+		return
+	}
+	in.poisoned = true
+	in.total.Set(1<<63 + 1<<62) // far below zero, and far from wrapping around
+}
+
+// left is the fuel that the guest has left; negative: it overdrew.
+func (in *instance) left() int64 {
+	return int64(in.fuel.Get()) + int64(in.total.Get())
+}
+
+// charge makes the guest pay for what a host function does on its behalf.
+func (in *instance) charge(units int64) {
+	fuel := int64(in.fuel.Get()) - units
+	in.fuel.Set(uint64(fuel))
+	if in.left() < 0 {
+		panic(ErrFuel)
+	}
+}
+
+// failure says how a call of function went, by what the engine returned and by the counters. Call it before end.
+func (in *instance) failure(function string, err error) error {
+	if function == meter.Start {
+		function = "its start function"
+	}
+	in.mu.Lock()
+	poisoned := in.poisoned
+	in.mu.Unlock()
+	switch {
+	case poisoned && err != nil:
+		err = ErrTimeout
+	case in.left() < 0 && !poisoned: // also of a guest that ended before anything looked
+		err = ErrFuel
+	case err == nil:
+		return nil
+	case int32(in.depth.Get()) < 0:
+		err = ErrStack
+	default:
+		return &TrapError{Module: in.module.name, Function: function, Err: err}
+	}
+	return fmt.Errorf("hooks: module %q: %s: %w", in.module.name, function, err)
+}
+
+// writeEvent writes e straight into the guest's buffer and returns its length.
+func (in *instance) writeEvent(e *Event, name string) (int, error) {
+	limit := in.module.host.options.EventBytes
+	// The view is taken anew each time: it moves when the guest's memory grows.
+	view, ok := in.memory.Read(in.buffer, uint32(limit))
+	if !ok {
+		in.broken = true
+		return 0, &ABIError{Module: in.module.name, Why: "its buffer left its memory"}
+	}
+	written := e.append(view[:0], name)
+	if len(written) > limit { // append has moved to memory of its own: the guest saw only part of it
+		return 0, fmt.Errorf("hooks: module %q: %w", in.module.name, ErrEventTooLarge)
+	}
+	return len(written), nil
+}
+
+func (in *instance) close() {
+	_ = in.guest.Close(context.Background()) // returns memory to Go; there is nothing in it that can fail
+}

@@ -1,0 +1,86 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	goruntime "runtime"
+	"time"
+)
+
+// Options tune a Host. A zero field means the default written beside it.
+type Options struct {
+	Logger      *slog.Logger  // guests' own log lines; nil: they are dropped
+	CacheDir    string        // directory for compiled code, made with mode 0700; "": nothing is kept on disk
+	MemoryPages uint32        // 256: pages of 64 KiB that one instance may have
+	ModuleBytes int64         // 8 MiB: size of one module
+	EventBytes  int           // 256 KiB: size of one event; what alloc is asked for
+	ResultBytes int           // 256 KiB: size of the text in one answer
+	LogLines    int           // 16: log lines that one call may write; further ones are dropped
+	LogBytes    int           // 1 KiB: length of one log line; longer ones are cut
+	Instances   int           // 2 × GOMAXPROCS: instances of one module; calls beyond that wait
+	PolicyFuel  int64         // 10 million: fuel of one policy call; what it costs is in docs/abi.md
+	HookFuel    int64         // 20 million: fuel of one hook call
+	InitFuel    int64         // 500 million: fuel for bringing up one instance
+	PolicyTime  time.Duration // 250 ms: wall-clock bound of one policy call, a last resort behind its fuel
+	HookTime    time.Duration // 500 ms: wall-clock bound of one hook call
+	InitTime    time.Duration // 5 s: wall-clock bound of bringing up one instance
+	QueueTime   time.Duration // 1 s: how long a call may wait for an instance
+}
+
+// maxFuel keeps sums of fuel far away from overflow.
+const maxFuel = 1 << 50
+
+// Validate reports every field that is out of its range.
+func (o *Options) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("hooks: options: "+format, args...))
+		}
+	}
+	check(o.MemoryPages <= 65536, "MemoryPages is %d, a memory has at most 65536", o.MemoryPages)
+	check(o.ModuleBytes >= 0, "ModuleBytes is negative")
+	check(o.EventBytes >= 0 && o.EventBytes <= 1<<30, "EventBytes is %d, not within 0 to 1 GiB", o.EventBytes)
+	check(o.ResultBytes >= 0 && o.ResultBytes <= 1<<30, "ResultBytes is %d, not within 0 to 1 GiB", o.ResultBytes)
+	check(o.LogLines >= 0, "LogLines is negative")
+	check(o.LogBytes >= 0, "LogBytes is negative")
+	check(o.Instances >= 0, "Instances is negative")
+	check(o.PolicyFuel >= 0 && o.PolicyFuel <= maxFuel, "PolicyFuel is %d, not within 0 to %d", o.PolicyFuel, int64(maxFuel))
+	check(o.HookFuel >= 0 && o.HookFuel <= maxFuel, "HookFuel is %d, not within 0 to %d", o.HookFuel, int64(maxFuel))
+	check(o.InitFuel >= 0 && o.InitFuel <= maxFuel, "InitFuel is %d, not within 0 to %d", o.InitFuel, int64(maxFuel))
+	check(o.PolicyTime >= 0, "PolicyTime is negative")
+	check(o.HookTime >= 0, "HookTime is negative")
+	check(o.InitTime >= 0, "InitTime is negative")
+	check(o.QueueTime >= 0, "QueueTime is negative")
+	return errors.Join(errs...)
+}
+
+// withDefaults fills in the zero fields.
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	setDefault(&o.MemoryPages, 256)
+	setDefault(&o.ModuleBytes, 8<<20)
+	setDefault(&o.EventBytes, 256<<10)
+	setDefault(&o.ResultBytes, 256<<10)
+	setDefault(&o.LogLines, 16)
+	setDefault(&o.LogBytes, 1<<10)
+	setDefault(&o.Instances, 2*goruntime.GOMAXPROCS(0))
+	setDefault(&o.PolicyFuel, 10_000_000)
+	setDefault(&o.HookFuel, 20_000_000)
+	setDefault(&o.InitFuel, 500_000_000)
+	setDefault(&o.PolicyTime, 250*time.Millisecond)
+	setDefault(&o.HookTime, 500*time.Millisecond)
+	setDefault(&o.InitTime, 5*time.Second)
+	setDefault(&o.QueueTime, time.Second)
+	return o
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
