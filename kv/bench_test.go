@@ -73,7 +73,7 @@ func BenchmarkGet(b *testing.B) {
 				id := kvtest.ID(i * 7919 % n)
 				err := raw.View(func(tx *bolt.Tx) error {
 					if tx.Bucket([]byte("d")).Get(id[:]) == nil {
-						return bolt.ErrBucketNotFound
+						return kv.ErrNotFound
 					}
 					return nil
 				})
@@ -239,7 +239,7 @@ func benchmarkBare(b *testing.B, writers int, unique bool) {
 						return err
 					}
 					if unique && u.Get(j.key) != nil {
-						return bolt.ErrKeyRequired
+						return kv.ErrNotFound
 					}
 					if unique {
 						if err := u.Put(j.key, j.id); err != nil {
