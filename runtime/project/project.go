@@ -1,0 +1,191 @@
+package project
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluice-edge/sluice/hooks"
+	"github.com/sluice-edge/sluice/kv"
+	"github.com/sluice-edge/sluice/runtime/auth"
+)
+
+// Settings of a project's file. A write names them among its needs, so that it cannot commit under replaced rules.
+const (
+	SettingConfig = "project"
+	SettingTokens = "tokens"
+	SettingBundle = "bundle"
+
+	settingMaxBytes = "kv.maxBytes"
+)
+
+// Users is the collection that holds accounts; Sessions the system collection that holds their refresh sessions. The
+// data API reaches neither: names that begin with an underscore are the system's.
+const (
+	Users    = "users"
+	Sessions = "_sessions"
+)
+
+// Names of unique indexes that always exist.
+const (
+	IndexEmail = "email"
+	IndexToken = "tokenId"
+)
+
+// Project is one project's open handles. Its State is replaced whole, never changed.
+type Project struct {
+	ID string
+	DB *kv.DB
+
+	dir    string
+	broken error // why the project could not be opened; DB is nil then
+	state  atomic.Pointer[State]
+	mu     sync.Mutex   // one change of rules or bundle at a time
+	turn   sync.RWMutex // shared by commits; held alone by a write that was contended for too long
+}
+
+// State is everything that decides a request, as of one moment. It is immutable.
+type State struct {
+	Config    *Config
+	ConfigRev uint64 // revision of SettingConfig, for a write's needs
+	Domains   *Domains
+	Tokens    *auth.Tokens
+	CursorKey []byte // signs the cursors of lists; derived from the signing secret
+
+	Bundle        *hooks.Bundle // nil: none deployed, or BundleErr says why it could not be loaded
+	BundleRev     uint64        // revision of SettingBundle, 0 when there is none
+	BundleVersion int
+	BundleErr     error
+
+	collections map[string]*Collection
+}
+
+// State returns the project's present rules. Load it once a request.
+func (p *Project) State() *State { return p.state.Load() }
+
+// Broken returns why the project could not be opened, or nil. A broken project answers nothing, and no other suffers.
+func (p *Project) Broken() error { return p.broken }
+
+// Name returns the project's present name.
+func (p *Project) Name() string { return p.State().Config.Name }
+
+// Collection returns the declared collection of that exact name, or nil. It does not allocate.
+func (s *State) Collection(name []byte) *Collection { return s.collections[string(name)] }
+
+// setConfig fills what derives from the config.
+func (s *State) setConfig(cfg *Config, rev uint64) {
+	s.Config, s.ConfigRev = cfg, rev
+	s.Domains = NewDomains(cfg.AllowedDomains)
+	s.collections = make(map[string]*Collection, len(cfg.Collections))
+	for i := range cfg.Collections {
+		s.collections[cfg.Collections[i].Name] = &cfg.Collections[i]
+	}
+}
+
+// openProject opens the file of an existing project and reads its rules. A bundle that cannot be loaded does not keep
+// the project closed: its State says why, and the caller refuses what the bundle would have judged.
+func (r *Registry) openProject(ctx context.Context, id string) (*Project, error) {
+	p := &Project{ID: id, dir: filepath.Join(r.dir, "projects", id)}
+	db, err := kv.Open(p.dir, r.kvOptions())
+	if err != nil {
+		return nil, fmt.Errorf("project %s: %w", id, err)
+	}
+	p.DB = db
+	if err := p.load(ctx, r); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("project %s: %w", id, err)
+	}
+	return p, nil
+}
+
+// load reads the settings into a fresh State.
+func (p *Project) load(ctx context.Context, r *Registry) error {
+	snap, err := p.DB.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+
+	raw, rev, ok := snap.Setting(SettingConfig)
+	if !ok {
+		return fmt.Errorf("the file holds no project")
+	}
+	cfg := new(Config)
+	if err := json.Unmarshal(raw, cfg); err != nil {
+		return fmt.Errorf("read setting %s: %w", SettingConfig, err)
+	}
+	cfg.Normalize()
+	st := new(State)
+	st.setConfig(cfg, rev)
+
+	if raw, _, ok = snap.Setting(SettingTokens); !ok {
+		return fmt.Errorf("the file holds no signing keys")
+	}
+	if st.Tokens, st.CursorKey, err = decodeTokens(p.ID, raw); err != nil {
+		return err
+	}
+	if raw, rev, ok := snap.Setting(SettingBundle); ok {
+		st.BundleRev = rev
+		st.Bundle, st.BundleVersion, st.BundleErr = p.loadBundle(ctx, r.host, raw)
+		if st.BundleErr != nil {
+			r.log.ErrorContext(ctx, "bundle not loaded; its project refuses writes", "project", p.ID, "error", st.BundleErr)
+		}
+	}
+	p.state.Store(st)
+	return nil
+}
+
+// brokenProject stands in for one that could not be opened.
+func brokenProject(id, name string, cause error) *Project {
+	p := &Project{ID: id, broken: cause}
+	st := new(State)
+	st.setConfig(&Config{Name: name}, 0)
+	p.state.Store(st)
+	return p
+}
+
+// close ends the project's handles.
+func (p *Project) close(ctx context.Context) error {
+	if p.broken != nil {
+		return nil
+	}
+	var err error
+	if st := p.state.Load(); st != nil && st.Bundle != nil {
+		err = st.Bundle.Close(ctx)
+	}
+	return errors.Join(err, p.DB.Close())
+}
+
+// storedTokens is the shape of SettingTokens.
+type storedTokens struct {
+	Keys []storedTokenKey `json:"keys"`
+}
+
+type storedTokenKey struct {
+	ID     string `json:"id"`
+	Secret []byte `json:"secret"` // base64 in JSON
+}
+
+// decodeTokens makes what the project's secrets are for: access tokens, and the key that signs cursors.
+func decodeTokens(projectID string, raw []byte) (tokens *auth.Tokens, cursorKey []byte, err error) {
+	var st storedTokens
+	if err := json.Unmarshal(raw, &st); err != nil {
+		return nil, nil, fmt.Errorf("read setting %s: %w", SettingTokens, err)
+	}
+	keys := make([]auth.SigningKey, len(st.Keys))
+	for i, k := range st.Keys {
+		keys[i] = auth.SigningKey{ID: k.ID, Secret: k.Secret}
+	}
+	if tokens, err = auth.NewTokens(projectID, keys...); err != nil {
+		return nil, nil, err
+	}
+	mac := hmac.New(sha256.New, keys[0].Secret)
+	mac.Write([]byte("sluice list cursor"))
+	return tokens, mac.Sum(nil), nil
+}

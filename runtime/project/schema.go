@@ -1,0 +1,242 @@
+package project
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// Config is a project as declared: what sluice.yaml holds, and (as JSON) what the admin API takes and the project's file
+// keeps. Normalize writes the defaults into it, Validate judges it.
+type Config struct {
+	Name           string       `json:"name"`
+	SiteURL        string       `json:"siteUrl"`        // the app's own address, used in mail and redirects; may be empty
+	AllowedDomains []string     `json:"allowedDomains"` // ["*"] if absent: see NewDomains for the forms
+	Auth           AuthConfig   `json:"auth"`
+	Limits         Limits       `json:"limits"`
+	Collections    []Collection `json:"collections"`
+}
+
+// AuthConfig turns accounts on.
+type AuthConfig struct {
+	Enabled     bool `json:"enabled"`
+	MinPassword int  `json:"minPassword"` // 8; code points of a new password, 6 to 128
+}
+
+// Limits bound what one project may use. Sizes are in bytes.
+type Limits struct {
+	BodyBytes     int64 `json:"bodyBytes"`     // 1 MiB; one JSON request body
+	DatabaseBytes int64 `json:"databaseBytes"` // 0 = no limit; all documents together
+}
+
+// Collection is a named set of documents under one schema and one set of access rules.
+type Collection struct {
+	Name    string     `json:"name"`
+	Fields  []Field    `json:"fields"`
+	RLS     RLS        `json:"rls"`
+	Indexes [][]string `json:"indexes,omitempty"` // compound: dotted paths of declared fields, most significant first
+	Strict  bool       `json:"strict"`            // refuse fields that are not declared, also inside declared Objects
+}
+
+// Field is one declared member of a document, or of an Object field.
+type Field struct {
+	Key      string          `json:"key,omitempty"` // empty only in Items
+	Type     Type            `json:"type"`
+	Required bool            `json:"required"`
+	Unique   bool            `json:"unique"`
+	Index    bool            `json:"index"`
+	Default  json.RawMessage `json:"default,omitempty"` // JSON; stored when the field is missing or null
+	Ref      string          `json:"ref,omitempty"`     // Ref: the collection that is referred to
+	Items    *Field          `json:"items,omitempty"`   // Array: what each element must be; nil allows anything
+	Fields   []Field         `json:"fields,omitempty"`  // Object: its members; none allows anything
+	Format   string          `json:"format,omitempty"`  // String: email, url, color or slug
+}
+
+// Type is the type of a field. Files and requests may spell it in any case; Normalize makes it one of the constants.
+type Type string
+
+// The types.
+const (
+	TypeString  Type = "String"
+	TypeNumber  Type = "Number"
+	TypeBoolean Type = "Boolean"
+	TypeDate    Type = "Date"
+	TypeObject  Type = "Object"
+	TypeArray   Type = "Array"
+	TypeRef     Type = "Ref"
+)
+
+// Types lists them in the order in which messages name them.
+func Types() []Type {
+	return []Type{TypeString, TypeNumber, TypeBoolean, TypeDate, TypeObject, TypeArray, TypeRef}
+}
+
+// canonical returns the constant that t spells, or t as it is.
+func (t Type) canonical() Type {
+	for _, known := range Types() {
+		if strings.EqualFold(string(t), string(known)) {
+			return known
+		}
+	}
+	return t
+}
+
+// The access modes, for publishable keys. Secret keys pass by them.
+const (
+	ModePublicRead = "public-read" // everybody reads, the owner writes
+	ModePrivate    = "private"     // the owner reads and writes
+
+	// modeOwnerWrite is another name of public-read in the API contract; Normalize replaces it.
+	modeOwnerWrite = "owner-write-only"
+)
+
+// DefaultOwnerField is the field that holds a document's owner when the rules name no other.
+const DefaultOwnerField = "userId"
+
+// RLS are the access rules of a collection, row by row.
+type RLS struct {
+	Enabled             bool   `json:"enabled"`
+	Mode                string `json:"mode"`                // public-read
+	OwnerField          string `json:"ownerField"`          // userId
+	RequireAuthForWrite bool   `json:"requireAuthForWrite"` // true; kept for clients: publishable keys always need a token to write
+}
+
+// UnmarshalJSON reads the rules with requireAuthForWrite true unless it is there. Unknown members are refused.
+func (r *RLS) UnmarshalJSON(src []byte) error {
+	type plain RLS
+	p := plain{RequireAuthForWrite: true}
+	d := json.NewDecoder(bytes.NewReader(src))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		return err
+	}
+	*r = RLS(p)
+	return nil
+}
+
+const (
+	defaultMinPassword = 8
+	defaultBodyBytes   = 1 << 20
+)
+
+// Collection returns the declared collection of that exact name, or nil.
+func (c *Config) Collection(name string) *Collection {
+	for i := range c.Collections {
+		if c.Collections[i].Name == name {
+			return &c.Collections[i]
+		}
+	}
+	return nil
+}
+
+// Field returns the declared top-level field of that key, or nil.
+func (c *Collection) Field(key string) *Field {
+	for i := range c.Fields {
+		if c.Fields[i].Key == key {
+			return &c.Fields[i]
+		}
+	}
+	return nil
+}
+
+// Normalize writes every default and the one spelling of every name in place, so that equal meanings are equal values.
+// It is idempotent, judges nothing and leaves what it does not understand for Validate.
+func (c *Config) Normalize() {
+	if c.AllowedDomains == nil {
+		c.AllowedDomains = []string{"*"}
+	}
+	for i, d := range c.AllowedDomains {
+		c.AllowedDomains[i] = strings.ToLower(strings.TrimSpace(d))
+	}
+	c.SiteURL = strings.TrimSpace(c.SiteURL)
+	if c.Auth.MinPassword == 0 {
+		c.Auth.MinPassword = defaultMinPassword
+	}
+	if c.Limits.BodyBytes == 0 {
+		c.Limits.BodyBytes = defaultBodyBytes
+	}
+	if c.Collections == nil {
+		c.Collections = []Collection{}
+	}
+	for i := range c.Collections {
+		c.Collections[i].normalize()
+	}
+}
+
+func (c *Collection) normalize() {
+	if c.RLS == (RLS{}) {
+		c.RLS.RequireAuthForWrite = true
+	}
+	c.RLS.Mode = strings.ToLower(c.RLS.Mode)
+	if c.RLS.Mode == "" || c.RLS.Mode == modeOwnerWrite {
+		c.RLS.Mode = ModePublicRead
+	}
+	if c.RLS.OwnerField == "" {
+		c.RLS.OwnerField = DefaultOwnerField
+	}
+	if c.Fields == nil {
+		c.Fields = []Field{}
+	}
+	if len(c.Indexes) == 0 {
+		c.Indexes = nil
+	}
+	normalizeFields(c.Fields)
+}
+
+func normalizeFields(fields []Field) {
+	for i := range fields {
+		fields[i].normalize()
+	}
+}
+
+func (f *Field) normalize() {
+	f.Type = f.Type.canonical()
+	f.Format = strings.ToLower(f.Format)
+	if len(f.Fields) == 0 {
+		f.Fields = nil
+	}
+	normalizeFields(f.Fields)
+	if f.Items != nil {
+		f.Items.normalize()
+	}
+	if text := bytes.TrimSpace(f.Default); len(text) == 0 || string(text) == "null" {
+		f.Default = nil
+	} else if stored, err := f.conformDefault(); err == nil {
+		f.Default = stored
+	}
+}
+
+// Clone returns a copy that shares nothing with c.
+func (c *Config) Clone() *Config {
+	d := *c
+	d.AllowedDomains = slices.Clone(c.AllowedDomains)
+	d.Collections = slices.Clone(c.Collections)
+	for i := range d.Collections {
+		col := &d.Collections[i]
+		col.Fields = cloneFields(col.Fields)
+		col.Indexes = slices.Clone(col.Indexes)
+		for j := range col.Indexes {
+			col.Indexes[j] = slices.Clone(col.Indexes[j])
+		}
+	}
+	return &d
+}
+
+func cloneFields(fields []Field) []Field {
+	fields = slices.Clone(fields)
+	for i := range fields {
+		fields[i] = fields[i].clone()
+	}
+	return fields
+}
+
+func (f Field) clone() Field {
+	f.Default = slices.Clone(f.Default)
+	f.Fields = cloneFields(f.Fields)
+	if f.Items != nil {
+		items := f.Items.clone()
+		f.Items = &items
+	}
+	return f
+}
