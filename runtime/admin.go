@@ -1,0 +1,172 @@
+package runtime
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sluice-edge/sluice/hooks"
+	"github.com/sluice-edge/sluice/runtime/auth"
+	"github.com/sluice-edge/sluice/runtime/project"
+)
+
+// Bounds of the admin API.
+const (
+	maxAdminBody     = 64 << 20 // a bundle with its modules
+	maxManifestBytes = 1 << 20
+)
+
+// checkAdminToken admits the operator. The admin listener has no other credential.
+func checkAdminToken(r *request) error {
+	if r.duplicate {
+		return errDuplicateHeader
+	}
+	token, ok := bearer(r.authorization)
+	if !ok || !r.server.adminToken.Equal(auth.Secret(token)) {
+		return errAdminToken
+	}
+	return nil
+}
+
+// answerJSON answers the operator with a marshalled value.
+func (r *request) answerJSON(status int, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return r.answerRaw(status, raw)
+}
+
+type wireProject struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Collections int    `json:"collections"`
+	Bundle      int    `json:"bundle"` // version, 0 when none is deployed
+	BundleError string `json:"bundleError,omitempty"`
+	Error       string `json:"error,omitempty"` // why the project could not be opened
+}
+
+// adminStatus answers GET /admin/v1/status.
+func adminStatus(r *request) error {
+	return r.answerJSON(fasthttp.StatusOK, struct {
+		Status    string `json:"status"`
+		PublicURL string `json:"publicUrl"`
+		Projects  int    `json:"projects"`
+	}{"ok", r.server.PublicURL(), len(r.server.registry.List())})
+}
+
+// adminListProjects answers GET /admin/v1/projects.
+func adminListProjects(r *request) error {
+	list := []wireProject{}
+	for _, p := range r.server.registry.List() {
+		st := p.State()
+		w := wireProject{ID: p.ID, Name: st.Config.Name, Collections: len(st.Config.Collections), Bundle: st.BundleVersion}
+		if st.BundleErr != nil {
+			w.BundleError = st.BundleErr.Error()
+		}
+		if err := p.Broken(); err != nil {
+			w.Error = err.Error()
+		}
+		list = append(list, w)
+	}
+	return r.answerJSON(fasthttp.StatusOK, map[string]any{"projects": list})
+}
+
+// adminApplyProject answers PUT /admin/v1/projects: it creates or updates the project that the body describes.
+// ?dryRun=1 says what would change, ?prune=1 allows to drop collections with their documents.
+func adminApplyProject(r *request) error {
+	cfg, err := project.ParseFile("project", r.http.Request.Body()) // JSON is YAML, and this reader is the stricter one
+	if err != nil {
+		return err
+	}
+	args := r.http.QueryArgs()
+	opt := project.ApplyOptions{DryRun: args.GetBool("dryRun"), Prune: args.GetBool("prune")}
+	done, err := r.server.registry.Apply(r.context(), cfg, opt)
+	if err != nil {
+		return err
+	}
+	changes := done.Changes
+	if changes == nil {
+		changes = []project.Change{}
+	}
+	status := fasthttp.StatusOK
+	if done.Created && !opt.DryRun {
+		status = fasthttp.StatusCreated
+	}
+	return r.answerJSON(status, struct {
+		ID             string           `json:"id,omitempty"`
+		Name           string           `json:"name"`
+		Created        bool             `json:"created"`
+		DryRun         bool             `json:"dryRun"`
+		Changes        []project.Change `json:"changes"`
+		PublishableKey string           `json:"publishableKey,omitempty"`
+		SecretKey      string           `json:"secretKey,omitempty"`
+	}{done.ID, done.Name, done.Created, opt.DryRun, changes, done.PublishableKey.Reveal(), done.SecretKey.Reveal()})
+}
+
+// adminDeployBundle answers POST /admin/v1/projects/{project}/bundles: a multipart form with the part `manifest`, JSON,
+// and one part a module, whose file name is the module's file in the manifest.
+func adminDeployBundle(r *request) error {
+	p, err := r.server.registry.Find(r.param("project"))
+	if err != nil {
+		return err
+	}
+	boundary := r.http.Request.Header.MultipartFormBoundary()
+	if len(boundary) == 0 {
+		return errBundleInvalid.saying("Send the bundle as multipart/form-data.")
+	}
+	manifest, modules, err := readBundle(multipart.NewReader(bytes.NewReader(r.http.Request.Body()), string(boundary)))
+	if err != nil {
+		return errBundleInvalid.saying("%v", err)
+	}
+	done, err := r.server.registry.Deploy(r.context(), p, manifest, modules)
+	if err != nil {
+		return err
+	}
+	r.server.log.Info("bundle deployed", "request_id", string(r.id[:]), "project", p.ID, "version", strconv.Itoa(done.Version))
+	return r.answerJSON(fasthttp.StatusCreated, done)
+}
+
+// readBundle reads the parts of a bundle. The body as a whole was bounded by the listener.
+func readBundle(form *multipart.Reader) (m hooks.Manifest, modules map[string][]byte, err error) {
+	modules = map[string][]byte{}
+	found := false
+	for {
+		part, err := form.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return m, nil, fmt.Errorf("the multipart body is damaged: %w", err)
+		}
+		if part.FormName() == "manifest" {
+			if found {
+				return m, nil, errors.New("there are two manifests")
+			}
+			found = true
+			dec := json.NewDecoder(io.LimitReader(part, maxManifestBytes))
+			dec.DisallowUnknownFields()
+			if err := dec.Decode(&m); err != nil {
+				return m, nil, fmt.Errorf("the manifest is not valid: %w", err)
+			}
+			continue
+		}
+		name := part.FileName()
+		if _, twice := modules[name]; twice || name == "" {
+			return m, nil, fmt.Errorf("the part %q needs a file name of its own", part.FormName())
+		}
+		if modules[name], err = io.ReadAll(part); err != nil {
+			return m, nil, fmt.Errorf("module %s: %w", name, err)
+		}
+	}
+	if !found {
+		return m, nil, errors.New(`the part "manifest" is missing`)
+	}
+	return m, modules, nil
+}

@@ -1,0 +1,298 @@
+package runtime
+
+import (
+	"bytes"
+
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+)
+
+// stage is one step of the pipeline. The first error ends the walk.
+type stage func(*request) error
+
+// route is one row of the table of routes.
+type route struct {
+	method  string
+	pattern string // static segments in lower case
+	stages  []stage
+	handle  stage
+}
+
+// Chains of stages. Their order is the contract's order of checks: the first failure wins.
+var (
+	open     = []stage{}
+	withKey  = []stage{readHeaderRules, identifyKey, checkOrigin}
+	account  = append(withKey[:3:3], accountsEnabled)
+	accountW = []stage{readHeaderRules, readBody, identifyKey, checkOrigin, checkBodySize, accountsEnabled}
+	dataRead = []stage{readHeaderRules, identifyKey, checkOrigin, refuseUsers, identifyUser, findCollection}
+	dataDrop = dataRead
+	batchW   = []stage{readHeaderRules, readBody, identifyKey, checkOrigin, checkBodySize, identifyUser}
+	dataW    = []stage{readHeaderRules, readBody, identifyKey, checkOrigin, checkBodySize, refuseUsers, identifyUser, findCollection}
+)
+
+// publicRoutes is the API that apps use.
+func publicRoutes() []route {
+	return []route{
+		{"GET", "/", open, home},
+		{"GET", "/livez", open, live},
+		{"GET", "/readyz", open, ready},
+		{"GET", "/api/health", open, health},
+
+		{"POST", "/api/userauth/signup", accountW, signup},
+		{"POST", "/api/userauth/login", accountW, login},
+		{"POST", "/api/userauth/refresh-token", account, refreshToken},
+		{"POST", "/api/userauth/logout", account, logout},
+		{"GET", "/api/userauth/me", account, me},
+		{"GET", "/api/userauth/public/{username}", account, publicProfile},
+
+		{"GET", "/api/data/{collection}", dataRead, listDocuments},
+		{"POST", "/api/data/{collection}", dataW, insertDocument},
+		{"POST", "/api/data/{collection}/bulk", dataW, insertDocuments},
+		{"GET", "/api/data/{collection}/{id}", dataRead, getDocument},
+		{"PUT", "/api/data/{collection}/{id}", dataW, updateDocument},
+		{"PATCH", "/api/data/{collection}/{id}", dataW, updateDocument},
+		{"DELETE", "/api/data/{collection}/{id}", dataDrop, deleteDocument},
+
+		{"POST", "/api/batch", batchW, writeBatch},
+
+		{"GET", "/api/schemas/{collection}", withKey, getSchema},
+	}
+}
+
+// adminRoutes is the API that the operator uses.
+func adminRoutes() []route {
+	admin := []stage{checkAdminToken}
+	return []route{
+		{"GET", "/livez", open, live},
+		{"GET", "/readyz", open, ready},
+		{"GET", "/admin/v1/status", admin, adminStatus},
+		{"GET", "/admin/v1/projects", admin, adminListProjects},
+		{"PUT", "/admin/v1/projects", admin, adminApplyProject},
+		{"POST", "/admin/v1/projects/{project}/bundles", admin, adminDeployBundle},
+	}
+}
+
+// paths are the parameters of the data routes, borrowed from the URL and still escaped. They are taken apart by hand:
+// the router copies every parameter three times, which on a GET by id is most of what it allocates.
+type paths struct{ collection, id []byte }
+
+const dataPrefix = "/api/data/"
+
+// splitDataPath reads /api/data/{collection} and /api/data/{collection}/{id}.
+func splitDataPath(path []byte) (p paths, ok bool) {
+	if len(path) <= len(dataPrefix) || string(path[:len(dataPrefix)]) != dataPrefix {
+		return p, false
+	}
+	p.collection, p.id, _ = bytes.Cut(path[len(dataPrefix):], []byte("/"))
+	return p, len(p.collection) > 0 && bytes.IndexByte(p.id, '/') < 0
+}
+
+// dataRoutes are the rows of the table that splitDataPath stands for, by method: without and with an id.
+type dataRoutes struct{ list, one map[string]*route }
+
+func newDataRoutes(routes []route) dataRoutes {
+	d := dataRoutes{list: map[string]*route{}, one: map[string]*route{}}
+	for i := range routes {
+		rt := &routes[i]
+		table := d.list
+		switch rt.pattern {
+		case dataPrefix + "{collection}":
+		case dataPrefix + "{collection}/{id}", dataPrefix + "{collection}/bulk": // ids are never POSTed to
+			table = d.one
+		default:
+			continue
+		}
+		table[rt.method] = rt
+		if rt.method == fasthttp.MethodGet {
+			table[fasthttp.MethodHead] = rt
+		}
+	}
+	return d
+}
+
+// find returns the row for a method and path, or nil when the router has to say what is wrong.
+func (d dataRoutes) find(method []byte, path paths) *route {
+	if len(path.id) == 0 {
+		return d.list[string(method)]
+	}
+	rt := d.one[string(method)]
+	if rt != nil && rt.method == fasthttp.MethodPost && string(path.id) != "bulk" {
+		return nil
+	}
+	return rt
+}
+
+// newRouter builds the router of one listener. HEAD is answered wherever GET is.
+func (s *Server) newRouter(routes []route) *router.Router {
+	r := router.New()
+	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false // both redirect to a host that the client names
+	r.HandleOPTIONS = false
+	for i := range routes {
+		rt := &routes[i]
+		handler := func(ctx *fasthttp.RequestCtx) { s.serve(ctx, rt, paths{}) }
+		r.Handle(rt.method, rt.pattern, handler)
+		if rt.method == fasthttp.MethodGet {
+			r.Handle(fasthttp.MethodHead, rt.pattern, handler)
+		}
+	}
+	refuse := func(err *Error) fasthttp.RequestHandler {
+		rt := &route{pattern: "none", handle: func(*request) error { return err }}
+		return func(ctx *fasthttp.RequestCtx) { s.serve(ctx, rt, paths{}) }
+	}
+	r.NotFound, r.MethodNotAllowed = refuse(errRouteNotFound), refuse(errMethod)
+	return r
+}
+
+// publicHandler answers the public listener: preflights first, then the routes.
+func (s *Server) publicHandler() fasthttp.RequestHandler {
+	preflight := &route{method: "OPTIONS", pattern: "preflight", handle: answerPreflight}
+	routes := publicRoutes()
+	data := newDataRoutes(routes)
+	return s.handler(s.newRouter(routes), func(ctx *fasthttp.RequestCtx) bool {
+		if ctx.IsOptions() {
+			s.serve(ctx, preflight, paths{})
+			return true
+		}
+		path, ok := splitDataPath(ctx.URI().PathOriginal())
+		if !ok {
+			return false
+		}
+		rt := data.find(ctx.Method(), path)
+		if rt != nil {
+			s.serve(ctx, rt, path)
+		}
+		return rt != nil
+	})
+}
+
+func (s *Server) adminHandler() fasthttp.RequestHandler {
+	return s.handler(s.newRouter(adminRoutes()), func(*fasthttp.RequestCtx) bool { return false })
+}
+
+// handler puts the checks that need no route before the routing, and first before the router.
+func (s *Server) handler(r *router.Router, first func(*fasthttp.RequestCtx) bool) fasthttp.RequestHandler {
+	malformed := func(err *Error) *route {
+		return &route{pattern: "none", handle: func(*request) error { return err }}
+	}
+	badFraming, badPath := malformed(errMalformedRequest), malformed(errMalformedPath)
+	return func(ctx *fasthttp.RequestCtx) {
+		switch {
+		case !soundFraming(&ctx.Request.Header):
+			ctx.SetConnectionClose() // what follows on this connection cannot be trusted to be a request
+			s.serve(ctx, badFraming, paths{})
+		case !soundPath(ctx.URI().PathOriginal()):
+			s.serve(ctx, badPath, paths{})
+		default:
+			canonicalPath(ctx.URI())
+			if !first(ctx) {
+				r.Handler(ctx)
+			}
+		}
+	}
+}
+
+// soundFraming refuses what fasthttp lets through although RFC 9112 does not want it trusted: a body announced both by
+// length and by chunks (section 6.1), and continuation lines in headers (section 5.2).
+func soundFraming(h *fasthttp.RequestHeader) bool {
+	raw := h.RawHeaders()
+	length, chunks := false, false
+	for len(raw) > 0 {
+		switch raw[0] {
+		case ' ', '\t':
+			return false
+		case 'c', 'C':
+			length = length || hasName(raw, "content-length:")
+		case 't', 'T':
+			chunks = chunks || hasName(raw, "transfer-encoding:")
+		}
+		i := bytes.IndexByte(raw, '\n')
+		if i < 0 {
+			break
+		}
+		raw = raw[i+1:]
+	}
+	return !length || !chunks
+}
+
+// hasName reports whether a header line starts with name, which ends in a colon.
+func hasName(line []byte, name string) bool {
+	return len(line) >= len(name) && bytes.EqualFold(line[:len(name)], []byte(name))
+}
+
+// soundPath refuses paths that two readers could understand differently: empty and dot segments, encoded separators,
+// NULs, control characters and broken escapes. The router then sees exactly what every check saw.
+func soundPath(path []byte) bool {
+	segment := 0 // where the present segment began
+	for i := 0; i < len(path); i++ {
+		switch c := path[i]; {
+		case c == '/':
+			if i > 0 && !soundSegment(path[segment:i]) {
+				return false
+			}
+			segment = i + 1
+		case c == '\\' || c < 0x20 || c == 0x7f:
+			return false
+		case c == '%':
+			if i+2 >= len(path) || !isHex(path[i+1]) || !isHex(path[i+2]) {
+				return false
+			}
+			switch v := unhex(path[i+1])<<4 | unhex(path[i+2]); {
+			case v == '/' || v == '\\' || v == '%' || v == '.' || v < 0x20 || v == 0x7f:
+				return false
+			}
+		}
+	}
+	last := path[segment:]
+	return len(last) == 0 || soundSegment(last)
+}
+
+func soundSegment(s []byte) bool {
+	return len(s) > 0 && string(s) != "." && string(s) != ".."
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func unhex(c byte) byte {
+	switch {
+	case c <= '9':
+		return c - '0'
+	case c <= 'F':
+		return c - 'A' + 10
+	}
+	return c - 'a' + 10
+}
+
+// canonicalPath makes static segments lower-case and drops one trailing slash, as the contract allows both. Names and
+// ids keep their case. The usual path is left alone.
+func canonicalPath(uri *fasthttp.URI) {
+	path := uri.PathOriginal()
+	static := staticPrefix(path)
+	slash := len(path) > 1 && path[len(path)-1] == '/'
+	if !slash && bytes.IndexFunc(path[:static], func(c rune) bool { return 'A' <= c && c <= 'Z' }) < 0 {
+		return
+	}
+	canonical := append([]byte(nil), path...)
+	copy(canonical, bytes.ToLower(canonical[:static]))
+	if slash {
+		canonical = canonical[:len(canonical)-1]
+	}
+	uri.SetPathBytes(canonical)
+}
+
+// staticPrefix returns how much of a path is names of ours rather than of the project's: `/api/data/` and
+// `/api/schemas/` end it, `/api/userAuth/public/` too, and everything else is ours throughout.
+func staticPrefix(path []byte) int {
+	for _, prefix := range [...]string{"/api/data/", "/api/schemas/", "/api/userauth/public/", "/admin/v1/projects/"} {
+		if len(path) >= len(prefix) && bytes.EqualFold(path[:len(prefix)], []byte(prefix)) {
+			return len(prefix)
+		}
+	}
+	return len(path)
+}
+
+// admin reports whether the route belongs to the operator's API, whose errors are RFC 9457 problem details.
+func (rt *route) admin() bool {
+	return len(rt.pattern) > 6 && rt.pattern[:7] == "/admin/"
+}

@@ -1,0 +1,361 @@
+package runtime
+
+import (
+	"crypto/rand"
+	"errors"
+
+	"github.com/sluice-edge/sluice/hooks"
+	"github.com/sluice-edge/sluice/kv"
+	"github.com/sluice-edge/sluice/kv/jsondoc"
+	"github.com/sluice-edge/sluice/runtime/auth"
+	"github.com/sluice-edge/sluice/runtime/project"
+)
+
+// change is one document on its way to becoming another. Slices borrow the request's buffers until it ends.
+type change struct {
+	op     hooks.Op
+	rules  *project.Collection // schema and access rules of its collection, as of the present attempt
+	named  bool                // one of a batch: an error says which
+	index  int                 // its place among the changes of one request, for messages
+	body   jsondoc.Value       // what the caller sent, borrowed; missing on delete
+	id     kv.DocID
+	chosen bool   // the client chose the id of what it inserts, so it may be taken
+	exists uint64 // revision of the document as it was, 0 when there is none
+	before []byte // the document as it was, nil on insert
+	stamp  project.Stamp
+	after  []byte // the document as it will be stored, nil on delete
+	rev    uint64 // revision of the document as stored, once committed
+
+	buffers [2][]byte // of before and after, kept from one attempt to the next
+}
+
+// write takes one change of the request's collection through the pipeline and commits it.
+func (r *request) write(ch *change) error {
+	if ch.op != hooks.OpDelete {
+		ch.body = r.body
+		if err := needObject(ch.body); err != nil {
+			return err
+		}
+	}
+	if ch.op != hooks.OpInsert {
+		var err error
+		if ch.id, err = r.documentID(); err != nil {
+			return err
+		}
+	}
+	ch.rules = r.collection
+	ch.buffers = r.buffers // a single change works in the request's own
+	changes := [...]*change{ch}
+	err := r.writeAll(changes[:])
+	r.buffers = ch.buffers
+	return err
+}
+
+// writeAll takes changes through the pipeline and commits them together, or none. Prepare and commit are two steps, and
+// the commit names what prepare looked at, so what is stored is exactly what was allowed, against exactly the state on
+// which it was allowed.
+func (r *request) writeAll(changes []*change) error {
+	for _, ch := range changes {
+		if err := r.chooseID(ch); err != nil {
+			return err
+		}
+	}
+	rev, err := r.project.Write(r.context(), func() (*kv.Batch, error) { return &r.batch, r.prepare(changes) })
+	for _, ch := range changes {
+		ch.rev = rev
+	}
+	return err
+}
+
+// needObject says what is wrong with a body that is not an object.
+func needObject(body jsondoc.Value) error {
+	switch body.Kind() {
+	case jsondoc.Object:
+		return nil
+	case jsondoc.Array:
+		if body.Len() == 0 {
+			return errBodyEmptyArray
+		}
+		return errBodyNotObject
+	}
+	return errBodyMissing
+}
+
+// chooseID honours an id that the client chose for what it inserts, or makes one.
+func (r *request) chooseID(ch *change) error {
+	if ch.op != hooks.OpInsert {
+		return nil
+	}
+	switch id := ch.body.Get("_id"); id.Kind() {
+	case jsondoc.Missing, jsondoc.Null:
+		ch.id = r.project.DB.NewID(r.start)
+	case jsondoc.String:
+		var ok bool
+		if ch.id, ok = kv.ParseDocID(id.Text()); !ok {
+			return errInvalidID
+		}
+		ch.chosen = true
+	default:
+		return errInvalidID
+	}
+	return nil
+}
+
+// prepare judges the changes against the present state and builds the batch that would make them so. It may run any
+// number of times, at once with others, and changes nothing.
+func (r *request) prepare(changes []*change) error {
+	release, err := r.holdState()
+	if err != nil {
+		return err
+	}
+	defer release()
+	for _, ch := range changes {
+		if ch.rules = r.state.Collection([]byte(ch.rules.Name)); ch.rules == nil {
+			return errCollectionNotFound
+		}
+	}
+	if err := r.beginBatch(); err != nil {
+		return err
+	}
+	for _, step := range [...]func(*request, *change) error{
+		mayWrite,   // 1 built-in rules: may this caller write here at all?
+		loadBefore, // 2 the document as it was, and its revision
+		checkOwner, // 3 built-in rules, on the document as it was
+		idIsFree,   // 4 an id that the client chose
+		propose,    // 5 the document as the caller wants it, through the write hooks, to the schema: what will be stored
+		checkFinal, // 6 built-in rules again: neither hook nor schema can move ownership
+		askPolicy,  // 7 may this caller turn before into after?
+	} {
+		var bad badRecords
+		for _, ch := range changes {
+			r.collection = ch.rules
+			switch err := step(r, ch); {
+			case err == nil:
+			case ch.named:
+				return atOperation(ch.index, err)
+			case len(changes) == 1 || !bad.take(ch, err):
+				return err
+			}
+		}
+		if err := bad.err(); err != nil {
+			return err
+		}
+	}
+	for _, ch := range changes {
+		r.addToBatch(ch)
+	}
+	return nil
+}
+
+// holdState takes the project's present rules for one attempt, which may be newer than those of the last one, and keeps
+// their bundle usable until release.
+func (r *request) holdState() (release func(), err error) {
+	for {
+		r.state = r.project.State()
+		if r.state.BundleErr != nil {
+			return nil, errBundleDown.because(r.state.BundleErr)
+		}
+		b := r.state.Bundle
+		if b == nil {
+			return func() {}, nil
+		}
+		if b.Acquire() {
+			return b.Release, nil
+		}
+		// It was replaced between the two lines, so there is a newer state, unless the node is closing.
+		if err := r.context().Err(); err != nil || r.server.draining.Load() && r.project.State() == r.state {
+			return nil, errShuttingDown
+		}
+	}
+}
+
+// mayWrite is what can be said before any document is read.
+func mayWrite(r *request, _ *change) error {
+	switch {
+	case r.role == auth.RoleSecret:
+		return nil
+	case !r.collection.RLS.Enabled:
+		return errRLSRequired
+	case r.user.UserID == "":
+		return errTokenForWrite
+	}
+	return nil
+}
+
+// loadBefore copies the document as it was, so that no page of the file stays in use while guests run.
+func loadBefore(r *request, ch *change) error {
+	ch.before, ch.exists = nil, 0
+	if ch.op == hooks.OpInsert {
+		return nil
+	}
+	defer r.closeSnapshot()
+	doc, err := r.load(ch.id)
+	if err != nil {
+		return err
+	}
+	ch.buffers[0] = append(ch.buffers[0][:0], doc.JSON...)
+	ch.before, ch.exists = ch.buffers[0], doc.Rev
+	return nil
+}
+
+// checkOwner holds a publishable key to its own documents.
+func checkOwner(r *request, ch *change) error {
+	if ch.op == hooks.OpInsert {
+		return r.fillOwner(ch)
+	}
+	if r.role != auth.RoleSecret {
+		own := r.owns(ch.before)
+		switch {
+		case !own && r.readsOwnOnly():
+			return errDocumentNotFound // as a missing one, or an id could be probed
+		case ch.op == hooks.OpUpdate && r.movesOwner(ch.body):
+			return errOwnerImmutable.saying("%s cannot be changed under RLS.", r.collection.RLS.OwnerField)
+		case !own:
+			return errNotOwner
+		}
+	}
+	if len(r.ifMatch) > 0 {
+		var tag [32]byte
+		if !matchesETag(r.ifMatch, appendETag(tag[:0], ch.exists)) {
+			return errPrecondition
+		}
+	}
+	return nil
+}
+
+// fillOwner makes the caller the owner of what it inserts, and refuses a document in another's name.
+func (r *request) fillOwner(ch *change) error {
+	if r.role == auth.RoleSecret {
+		return nil
+	}
+	field := r.collection.RLS.OwnerField
+	switch owner := ch.body.Get(field); owner.Kind() {
+	case jsondoc.Missing, jsondoc.Null:
+	case jsondoc.String:
+		if text := owner.Text(); len(text) > 0 && string(text) != r.user.UserID {
+			return r.ownerMismatch(ch)
+		}
+	default:
+		return r.ownerMismatch(ch)
+	}
+	ch.stamp.Owner.Field, ch.stamp.Owner.ID = field, r.user.UserID
+	return nil
+}
+
+// ownerMismatch refuses a document in another's name.
+func (r *request) ownerMismatch(ch *change) error {
+	return errOwnerMismatch.saying("Item at index %d must have %s equal to your user id", ch.index, r.collection.RLS.OwnerField)
+}
+
+// movesOwner reports whether the body names another owner, plainly or by a dotted key.
+func (r *request) movesOwner(body jsondoc.Value) bool {
+	field := r.collection.RLS.OwnerField
+	for key, value := range body.Members() {
+		if string(key) == field {
+			if value.Kind() != jsondoc.String || string(value.Text()) != r.user.UserID {
+				return true
+			}
+		} else if len(key) > len(field) && string(key[:len(field)]) == field && key[len(field)] == '.' {
+			return true
+		}
+	}
+	return false
+}
+
+// checkFinal holds the document that will be stored to the ownership rule, whoever last touched it.
+func checkFinal(r *request, ch *change) error {
+	if r.role == auth.RoleSecret || ch.op == hooks.OpDelete {
+		return nil
+	}
+	if !r.owns(ch.after) {
+		return r.ownerMismatch(ch)
+	}
+	return nil
+}
+
+// beginBatch starts the batch of this attempt. The rules that it rests on are the first of its needs.
+func (r *request) beginBatch() error {
+	b := &r.batch
+	*b = kv.Batch{Time: r.start.UnixMilli(), Needs: b.Needs[:0], Ops: b.Ops[:0], Meta: append(b.Meta[:0], r.id[:]...)}
+	if _, err := rand.Read(b.ID[:]); err != nil {
+		return err
+	}
+	b.Needs = append(b.Needs,
+		kv.Need{Kind: kv.NeedSetting, Name: project.SettingConfig, Rev: r.state.ConfigRev},
+		kv.Need{Kind: kv.NeedSetting, Name: project.SettingBundle, Rev: r.state.BundleRev})
+	return nil
+}
+
+// addToBatch adds a change that was allowed, on top of exactly the document that it was allowed on.
+func (r *request) addToBatch(ch *change) {
+	b, name := &r.batch, ch.rules.Name
+	b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: name, ID: ch.id, Rev: ch.exists})
+	op := kv.Op{Kind: kv.OpPut, Collection: name, ID: ch.id, Value: ch.after}
+	if ch.op == hooks.OpDelete {
+		op.Kind, op.Value = kv.OpDelete, nil
+	}
+	b.Ops = append(b.Ops, op)
+}
+
+// idIsFree refuses an insert under an id that the client chose and that is taken. Whether the caller may write in that
+// name at all was said before.
+func idIsFree(r *request, ch *change) error {
+	if !ch.chosen {
+		return nil
+	}
+	defer r.closeSnapshot()
+	switch _, err := r.load(ch.id); {
+	case err == nil:
+		return errDocumentExists
+	case !errors.Is(err, kv.ErrNotFound):
+		return err
+	}
+	return nil
+}
+
+// propose builds what would be stored: the caller's wish, the hooks' rewriting, the schema's verdict.
+func propose(r *request, ch *change) error {
+	if ch.op == hooks.OpDelete {
+		ch.after = nil
+		return r.runHooks(ch, nil)
+	}
+	now := project.Timestamp(r.start)
+	ch.stamp.ID, ch.stamp.Updated = ch.id.String(), now
+	if ch.op == hooks.OpInsert {
+		ch.stamp.Created = now
+	}
+	hooked := r.state.Bundle != nil && r.state.Bundle.HasHook(r.collection.Name, ch.op)
+	if ch.op == hooks.OpInsert && !hooked {
+		return r.conform(ch, ch.body) // the usual insert is written once
+	}
+	var err error
+	if ch.op == hooks.OpInsert {
+		r.scratch, err = project.Candidate(r.scratch[:0], ch.body, ch.stamp)
+	} else {
+		r.scratch, err = project.Merge(r.scratch[:0], ch.before, ch.body, ch.stamp)
+	}
+	if err != nil {
+		return err
+	}
+	doc := r.scratch
+	if hooked {
+		ch.after = doc
+		if err := r.runHooks(ch, doc); err != nil {
+			return err
+		}
+		doc = ch.after
+	}
+	value, err := r.docParser.Parse(doc, jsondoc.Limits{})
+	if err != nil {
+		return err
+	}
+	return r.conform(ch, value)
+}
+
+// conform lets the schema have the last word on the bytes.
+func (r *request) conform(ch *change, doc jsondoc.Value) error {
+	var err error
+	ch.buffers[1], err = r.collection.Conform(ch.buffers[1][:0], doc, ch.before, ch.stamp)
+	ch.after = ch.buffers[1]
+	return err
+}
