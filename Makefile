@@ -1,0 +1,72 @@
+# What one needs: Go (the version in go.mod), Node 20 or newer with npm, make and sh. Nothing else is installed by hand.
+#
+#   make test     everything that must hold; also what .ci/run calls
+#   make build    the binary, bin/sluice
+#   make help     the other targets
+
+SHELL := /bin/sh
+GO    ?= go
+NPM   ?= npm
+
+# The journeys have a target of their own: they need the npm client and a built binary.
+UNIT = $$($(GO) list ./... | grep -v '/e2e$$')
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 10s
+
+.PHONY: test build lint fmt vet staticcheck vuln unit sdk e2e wasm bench fuzz clean help
+
+test: lint unit sdk e2e ## everything that must hold before a change lands
+
+build: ## the binary, bin/sluice
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/sluice ./cmd/sluice
+
+lint: fmt vet staticcheck vuln ## formatting, go vet, staticcheck, known vulnerabilities
+
+fmt:
+	.ci/fmt
+
+vet:
+	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
+
+staticcheck:
+	$(GO) tool staticcheck ./...
+
+vuln:
+	.ci/vuln
+
+unit: ## the tests beside the code, with the race detector
+	$(GO) test -race -timeout 5m $(UNIT)
+
+sdk: ## the hook author's library, which is a module of its own
+	cd sdk/go && $(GO) vet ./... && $(GO) test -race ./...
+	cd demo/guest && $(GO) vet ./... && $(GO) test -race ./...
+
+wasm: ## the demo's guest, demo/demo.wasm, from its source
+	sh demo/build.sh
+
+e2e: e2e/sdk/node_modules/.package-lock.json ## the real binary, driven from outside
+	$(GO) test -count=1 -timeout 8m ./e2e
+
+e2e/sdk/node_modules/.package-lock.json: e2e/sdk/package-lock.json
+	cd e2e/sdk && $(NPM) ci --no-audit --no-fund
+	@touch $@
+
+bench: ## every benchmark, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem $(UNIT)
+	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZTIME each (default 10s)
+	@set -e; for package in $(UNIT); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+clean: ## what was built or installed here
+	rm -rf bin e2e/sdk/node_modules
+
+help: ## this list
+	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

@@ -1,0 +1,27 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// TestOfficialClient drives a node with the official npm client, unmodified. The journey itself is sdk/journey.test.mjs.
+func TestOfficialClient(t *testing.T) {
+	if _, err := os.Stat("sdk/node_modules/@urbackend/sdk"); err != nil {
+		t.Fatal("the npm client is not installed; run: make e2e")
+	}
+	n := startNode(t, "--dir", t.TempDir())
+	k := applyFile(t, n, "testdata/blog.yaml")
+	if stdout, stderr, code := sluice(t, "bundle", "deploy", "../demo", "--project", "blog", "--dir", n.Dir); code != 0 {
+		t.Fatalf("bundle deploy: exit %d\n%s%s", code, stdout, stderr)
+	}
+	cmd := exec.Command("node", "--test", "--test-reporter=spec", "journey.test.mjs")
+	cmd.Dir = "sdk"
+	cmd.Env = environment("SLUICE_TEST_URL="+n.URL, "SLUICE_TEST_PUBLISHABLE_KEY="+k.PublishableKey, "SLUICE_TEST_SECRET_KEY="+k.SecretKey, "NO_COLOR=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
