@@ -430,6 +430,40 @@ func TestCORS(t *testing.T) {
 	n.send("GET", "/api/data/posts", "", append(n.as(n.pk, ""), "Referer", "https://app.example/page?x=1")...).want(t, 200)
 }
 
+// TestSchemas: what a collection looks like, and a new one made by the app's own server.
+func TestSchemas(t *testing.T) {
+	n := start(t, blog)
+	a := n.send("GET", "/api/schemas/posts", "", n.as(n.pk, "")...).want(t, 200)
+	if a.field("collection.name") != "posts" || a.field("collection.model.0.key") != "title" || a.field("collection.rls.mode") != "public-read" || strings.Contains(a.body, `"key":""`) {
+		t.Errorf("schema: %s", a.body)
+	}
+	made := n.send("POST", "/api/schemas", `{"name":"tasks","fields":[{"name":"title","type":"string","required":true},{"name":"code","type":"Number","unique":true}]}`, n.as(n.sk, "")...).want(t, 201)
+	if made.field("message") != "Schema created successfully" || !strings.Contains(made.body, `{"name":"tasks"}`) {
+		t.Errorf("create: %s", made.body)
+	}
+	n.send("POST", "/api/data/tasks", `{"title":"one","code":1}`, n.as(n.sk, "")...).want(t, 201)
+	n.send("POST", "/api/data/tasks", `{"title":"two","code":1}`, n.as(n.sk, "")...).want(t, 409)
+	n.send("POST", "/api/data/tasks", `{"code":2}`, n.as(n.sk, "")...).want(t, 400)
+	n.send("POST", "/api/data/tasks", `{"title":"x"}`, n.as(n.pk, "")...).want(t, 403)
+	for body, text := range map[string]string{
+		`{"name":"Tasks"}`: "Collection/Schema already exists",
+		`{"name":"users"}`: "Collection/Schema already exists",
+		`{"name":" "}`:     "Collection Name is required",
+		`{"fields":[]}`:    "Collection Name is required",
+		`{"name":"a/b"}`:   "",
+		`{"name":"_x"}`:    "",
+		`{"name":"ok","fields":[{"name":"$a","type":"string"}]}`:                             "",
+		`{"name":"ok","fields":[{"name":"a","type":"strong"}]}`:                              "",
+		`{"name":"ok","fields":[{"name":"a","type":"string"},{"name":"a","type":"number"}]}`: "",
+		`{"name":5}`: "",
+	} {
+		if a := n.send("POST", "/api/schemas", body, n.as(n.sk, "")...); a.status != 400 || text != "" && a.field("error") != text {
+			t.Errorf("%s: %d %s", body, a.status, a.body)
+		}
+	}
+	n.send("POST", "/api/schemas", `{"name":"other"}`, n.as(n.pk, "")...).want(t, 403)
+}
+
 // TestBulk: many documents at once, each under the same rules as one, and all or none.
 func TestBulk(t *testing.T) {
 	n := start(t, blog)

@@ -90,11 +90,12 @@ var (
 
 // The key and the origin.
 var (
-	errKeyMissing      = reason(401, "key.missing", "API key not found")
-	errKeyUnknown      = reason(401, "key.unknown", "API key is expired or invalid.")
-	errOriginMissing   = reason(403, "origin.missing", "Forbidden: Origin header missing and this key is restricted to specific domains.")
-	errOriginForbidden = reason(403, "origin.forbidden", "Forbidden: Origin is not allowed by this project's CORS policy.")
-	errOriginMalformed = reason(400, "origin.malformed", "Invalid Origin header format.")
+	errKeyMissing        = reason(401, "key.missing", "API key not found")
+	errKeyUnknown        = reason(401, "key.unknown", "API key is expired or invalid.")
+	errKeySecretRequired = reason(403, "key.secret_required", "Forbidden. This action requires a Secret Key (sk_live_...).")
+	errOriginMissing     = reason(403, "origin.missing", "Forbidden: Origin header missing and this key is restricted to specific domains.")
+	errOriginForbidden   = reason(403, "origin.forbidden", "Forbidden: Origin is not allowed by this project's CORS policy.")
+	errOriginMalformed   = reason(400, "origin.malformed", "Invalid Origin header format.")
 )
 
 // Accounts.

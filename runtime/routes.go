@@ -26,6 +26,7 @@ var (
 	accountW = []stage{readHeaderRules, readBody, identifyKey, checkOrigin, checkBodySize, accountsEnabled}
 	dataRead = []stage{readHeaderRules, identifyKey, checkOrigin, refuseUsers, identifyUser, findCollection}
 	dataDrop = dataRead
+	keyW     = []stage{readHeaderRules, readBody, identifyKey, checkOrigin, checkBodySize}
 	batchW   = []stage{readHeaderRules, readBody, identifyKey, checkOrigin, checkBodySize, identifyUser}
 	dataW    = []stage{readHeaderRules, readBody, identifyKey, checkOrigin, checkBodySize, refuseUsers, identifyUser, findCollection}
 )
@@ -56,6 +57,7 @@ func publicRoutes() []route {
 		{"POST", "/api/batch", batchW, writeBatch},
 
 		{"GET", "/api/schemas/{collection}", withKey, getSchema},
+		{"POST", "/api/schemas", keyW, createSchema},
 	}
 }
 

@@ -1,10 +1,15 @@
 package runtime
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/sluice-edge/sluice/kv/jsondoc"
+	"github.com/sluice-edge/sluice/runtime/auth"
 	"github.com/sluice-edge/sluice/runtime/project"
 )
 
@@ -76,4 +81,91 @@ func toWire(f *project.Field) wireField {
 		w.Fields = wireFields(f.Fields)
 	}
 	return w
+}
+
+// Bounds of a schema that a request declares.
+var (
+	errSchemaExists  = reason(400, "collection.exists", "Collection/Schema already exists")
+	errSchemaName    = reason(400, "collection.name_required", "Collection Name is required")
+	errSchemaRefused = reason(400, "collection.invalid", "The collection's schema is not valid.")
+)
+
+// newSchema is the body of a POST to /api/schemas. Field types are taken in any case.
+type newSchema struct {
+	Name   string     `json:"name"`
+	Fields []newField `json:"fields"`
+}
+
+type newField struct {
+	Name     string          `json:"name"`
+	Key      string          `json:"key"` // as the schema is shown; name wins
+	Type     project.Type    `json:"type"`
+	Required bool            `json:"required"`
+	Unique   bool            `json:"unique"`
+	Default  json.RawMessage `json:"default"`
+	Ref      string          `json:"ref"`
+	Format   string          `json:"format"`
+	Items    *newField       `json:"items"`
+	Fields   []newField      `json:"fields"`
+}
+
+func (f *newField) field() project.Field {
+	out := project.Field{Key: cmp.Or(f.Name, f.Key), Type: f.Type, Required: f.Required, Unique: f.Unique, Default: f.Default, Ref: f.Ref, Format: f.Format}
+	if f.Items != nil {
+		items := f.Items.field()
+		out.Items = &items
+	}
+	for i := range f.Fields {
+		out.Fields = append(out.Fields, f.Fields[i].field())
+	}
+	return out
+}
+
+// createSchema answers POST /api/schemas, for secret keys: one more collection, with row-level security off, so that only
+// secret keys write to it until the project file says otherwise.
+func createSchema(r *request) error {
+	if r.role != auth.RoleSecret {
+		return errKeySecretRequired
+	}
+	if r.body.Kind() != jsondoc.Object {
+		return errBodyMissing
+	}
+	var body newSchema
+	if err := json.Unmarshal(r.http.Request.Body(), &body); err != nil { // strictly parsed before; this is about types
+		return errSchemaRefused.saying("The schema is not valid: a member has the wrong type.").because(err)
+	}
+	if strings.TrimSpace(body.Name) == "" {
+		return errSchemaName
+	}
+	c := project.Collection{Name: strings.TrimSpace(body.Name)}
+	for i := range body.Fields {
+		c.Fields = append(c.Fields, body.Fields[i].field())
+	}
+	cfg, err := r.server.registry.AddCollection(r.context(), r.project, c)
+	var invalid *project.ConfigError
+	switch {
+	case errors.Is(err, project.ErrExists):
+		return errSchemaExists
+	case errors.As(err, &invalid):
+		return errSchemaRefused.saying("%s", invalid.Problems[0].Message)
+	case err != nil:
+		return err
+	}
+	type named struct {
+		Name string `json:"name"`
+	}
+	var out struct {
+		Message string `json:"message"`
+		Project struct {
+			ID          string  `json:"_id"`
+			Name        string  `json:"name"`
+			Collections []named `json:"collections"`
+		} `json:"project"`
+	}
+	out.Message = "Schema created successfully"
+	out.Project.ID, out.Project.Name = r.project.ID, cfg.Name
+	for i := range cfg.Collections {
+		out.Project.Collections = append(out.Project.Collections, named{cfg.Collections[i].Name})
+	}
+	return r.answerJSON(fasthttp.StatusCreated, out)
 }
