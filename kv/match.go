@@ -36,7 +36,7 @@ func compile(where []Predicate) (*filter, error) {
 			p.null = p.null || p.alts[n].kind == jsondoc.Null
 		}
 		switch w.Op {
-		case Eq, Ne, Gt, Gte, Lt, Lte, In:
+		case Eq, Ne, Gt, Gte, Lt, Lte, In, Is:
 		case Exists:
 			if len(p.alts) != 1 || p.alts[0].kind != jsondoc.Bool {
 				return nil, fmt.Errorf("kv: query: exists on %q wants true or false", w.Path)
@@ -87,7 +87,7 @@ func (f *filter) holds(p *pred, d Document) bool {
 			return false
 		}
 		hit = f.test(p, raw)
-		if !hit && raw[0] == '[' {
+		if !hit && raw[0] == '[' && p.Op != Is {
 			jsondoc.Elements(raw, func(el []byte) bool {
 				hit = f.test(p, el)
 				return !hit
@@ -106,7 +106,7 @@ func (f *filter) holds(p *pred, d Document) bool {
 		return found == (p.alts[0].text[0] == 't')
 	case Ne:
 		return !(hit || !found && p.null)
-	case Eq, In, Gte, Lte:
+	case Eq, In, Is, Gte, Lte:
 		return hit || !found && p.null
 	}
 	return hit

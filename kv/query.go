@@ -20,6 +20,7 @@ const (
 	In     // as Eq
 	Exists // Values[0] true: the path is present, be it null; false: it is not
 	Regex  // a string at the path matches Pattern
+	Is     // as Eq, but an array does not match by its elements: for rules, where a list of owners is no owner
 )
 
 // Predicate is one condition on a document.

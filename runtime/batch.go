@@ -22,14 +22,16 @@ func writeBatch(r *request) error {
 	if err != nil {
 		return err
 	}
-	err = r.writeAll(changes)
+	err = r.writeOnce(changes, fasthttp.StatusOK, func(b []byte) []byte { return appendResults(b, changes) })
 	if errors.Is(err, kv.ErrBatch) {
 		return errBatchTwice
 	}
-	if err != nil {
-		return err
-	}
-	b := append(r.answer(fasthttp.StatusOK), `{"success":true,"data":{"results":[`...)
+	return err
+}
+
+// appendResults appends what became of each operation.
+func appendResults(b []byte, changes []*change) []byte {
+	b = append(b, `{"success":true,"data":{"results":[`...)
 	for i, ch := range changes {
 		if i > 0 {
 			b = append(b, ',')
@@ -41,7 +43,7 @@ func writeBatch(r *request) error {
 		}
 		b = append(b, ch.after...)
 	}
-	return r.done(append(b, `]},"message":"Batch committed."}`...))
+	return append(b, `]},"message":"Batch committed."}`...)
 }
 
 // batchChanges reads the operations of the body.

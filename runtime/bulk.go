@@ -25,16 +25,18 @@ var (
 // insertDocuments answers POST /api/data/{collection}/bulk: up to 100 documents, all of them or none. Each goes through
 // the same rules as if it came alone.
 func insertDocuments(r *request) error {
+	if err := mayWrite(r, nil); err != nil {
+		return err
+	}
 	changes, err := r.bulkChanges()
 	if err != nil {
 		return err
 	}
-	if err := r.writeAll(changes); err != nil {
-		return err
-	}
-	b := append(r.answer(fasthttp.StatusCreated), `{"success":true,"data":{"insertedCount":`...)
-	b = strconv.AppendInt(b, int64(len(changes)), 10)
-	return r.done(append(b, `},"message":"Bulk insert successful"}`...))
+	return r.writeOnce(changes, fasthttp.StatusCreated, func(b []byte) []byte {
+		b = append(b, `{"success":true,"data":{"insertedCount":`...)
+		b = strconv.AppendInt(b, int64(len(changes)), 10)
+		return append(b, `},"message":"Bulk insert successful"}`...)
+	})
 }
 
 // bulkChanges reads the array of the body.

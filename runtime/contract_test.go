@@ -550,6 +550,54 @@ func TestBatch(t *testing.T) {
 	n.send("GET", "/api/data/notes/"+note, "", n.as(n.sk, "")...).want(t, 404)
 }
 
+// TestIdempotency: a client that lost the answer sends the request again, and nothing happens twice.
+func TestIdempotency(t *testing.T) {
+	n := start(t, blog)
+	alice, _ := n.user("alice@example.com")
+	bob, _ := n.user("bob@example.com")
+	count := func() string {
+		return n.send("GET", "/api/data/posts?count=true", "", n.as(n.sk, "")...).field("data.count")
+	}
+	with := func(token, key string) []string { return append(n.as(n.pk, token), "Idempotency-Key", key) }
+	const body = `{"title":"once"}`
+	first := n.send("POST", "/api/data/posts", body, with(alice, "k1")...).want(t, 201)
+	again := n.send("POST", "/api/data/posts", body, with(alice, "k1")...).want(t, 201)
+	if again.body != first.body || again.header.Get("ETag") != first.header.Get("ETag") || again.header.Get("Idempotent-Replayed") != "true" || first.header.Get("Idempotent-Replayed") != "" {
+		t.Errorf("the second answer differs:\n%s %v\n%s %v", first.body, first.header, again.body, again.header)
+	}
+	if a := n.send("POST", "/api/data/posts", `{"title":"other"}`, with(alice, "k1")...); a.status != 422 || a.field("reason") != "idempotency.other_request" {
+		t.Errorf("another body under the same key: %d %s", a.status, a.body)
+	}
+	n.send("POST", "/api/data/posts", body, with(bob, "k1")...).want(t, 201) // a key is its caller's own
+	bulk := n.send("POST", "/api/data/posts/bulk", `[{"title":"a"},{"title":"b"}]`, with(alice, "k2")...).want(t, 201)
+	if a := n.send("POST", "/api/data/posts/bulk", `[{"title":"a"},{"title":"b"}]`, with(alice, "k2")...).want(t, 201); a.body != bulk.body {
+		t.Errorf("bulk again: %s", a.body)
+	}
+	batch := `{"operations":[{"op":"insert","collection":"posts","data":{"title":"c"}}]}`
+	one := n.send("POST", "/api/batch", batch, with(alice, "k3")...).want(t, 200)
+	if a := n.send("POST", "/api/batch", batch, with(alice, "k3")...).want(t, 200); a.body != one.body {
+		t.Errorf("batch again: %s", a.body)
+	}
+	n.send("POST", "/api/data/posts", `{"price":1}`, with(alice, "k4")...).want(t, 400)
+	n.send("POST", "/api/data/posts", `{"title":"a refusal is not kept"}`, with(alice, "k4")...).want(t, 201)
+	n.send("POST", "/api/data/posts", body, with(alice, strings.Repeat("k", 256))...).want(t, 400)
+	if got := count(); got != "6" {
+		t.Errorf("%s posts, want 6", got)
+	}
+	var twins sync.WaitGroup
+	for range 20 {
+		twins.Go(func() {
+			if a := n.send("POST", "/api/data/posts", `{"title":"twin"}`, with(alice, "k5")...); a.status != 201 {
+				t.Errorf("a twin: %d %s", a.status, a.body)
+			}
+		})
+	}
+	twins.Wait()
+	if got := count(); got != "7" {
+		t.Errorf("20 requests with one key made the posts %s, want 7", got)
+	}
+}
+
 // TestOperators: two visitors raise a counter at once, and both count.
 func TestOperators(t *testing.T) {
 	n := start(t, blog)

@@ -51,11 +51,9 @@ func getDocument(r *request) error {
 // insertDocument answers POST /api/data/{collection}: 201 and the bare document as stored.
 func insertDocument(r *request) error {
 	ch := change{op: hooks.OpInsert}
-	if err := r.write(&ch); err != nil {
-		return err
-	}
-	r.setETag(ch.rev)
-	return r.answerRaw(fasthttp.StatusCreated, ch.after)
+	return r.writeOne(&ch, func(changes []*change) error {
+		return r.writeOnce(changes, fasthttp.StatusCreated, func(dst []byte) []byte { return append(dst, ch.after...) })
+	})
 }
 
 // updateDocument answers PUT and PATCH, which are the same: the members of the body replace those of the document.
@@ -90,7 +88,7 @@ func listDocuments(r *request) error {
 		return err
 	}
 	if r.readsOwnOnly() {
-		r.query.where(kv.Predicate{Path: r.collection.RLS.OwnerField, Op: kv.Eq, Values: []kv.Value{kv.String(r.user.UserID)}})
+		r.query.where(kv.Predicate{Path: r.collection.RLS.OwnerField, Op: kv.Is, Values: []kv.Value{kv.String(r.user.UserID)}})
 	}
 	snap, err := r.snapshot()
 	if err != nil {

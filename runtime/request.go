@@ -51,6 +51,7 @@ type request struct {
 	scratch      []byte         // a document, or an answer, under construction
 	query        listQuery
 	etag         [24]byte
+	once         once
 	batch        kv.Batch
 }
 
@@ -59,6 +60,7 @@ type headers struct {
 	apiKey, authorization, origin, referer []byte
 	accept, ifMatch, ifNoneMatch           []byte
 	refreshToken, refreshMode              []byte
+	idempotencyKey                         []byte
 	duplicate                              bool // one of those that may be sent once came twice
 }
 
@@ -98,6 +100,7 @@ func (r *request) end() {
 	r.collection, r.body = nil, jsondoc.Value{}
 	r.fuel, r.reason = 0, ""
 	r.batch = kv.Batch{Needs: r.batch.Needs[:0], Ops: r.batch.Ops[:0]}
+	r.once = once{}
 	r.query.reset()
 	r.server.requests.Put(r)
 }
@@ -163,6 +166,8 @@ func (r *request) readHeaders() {
 			slot = &h.refreshToken
 		case "X-Refresh-Token-Mode":
 			slot = &h.refreshMode
+		case "Idempotency-Key":
+			slot = &h.idempotencyKey
 		default:
 			continue
 		}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 
@@ -31,6 +32,14 @@ type change struct {
 
 // write takes one change of the request's collection through the pipeline and commits it.
 func (r *request) write(ch *change) error {
+	return r.writeOne(ch, r.writeAll)
+}
+
+// writeOne readies a single change of the request's collection and hands it to commit.
+func (r *request) writeOne(ch *change, commit func([]*change) error) error {
+	if err := mayWrite(r, ch); err != nil {
+		return err // whoever may not write here is told nothing about its body or id
+	}
 	if ch.op != hooks.OpDelete {
 		ch.body = r.body
 		if err := needObject(ch.body); err != nil {
@@ -46,7 +55,7 @@ func (r *request) write(ch *change) error {
 	ch.rules = r.collection
 	ch.buffers = r.buffers // a single change works in the request's own
 	changes := [...]*change{ch}
-	err := r.writeAll(changes[:])
+	err := commit(changes[:])
 	r.buffers = ch.buffers
 	return err
 }
@@ -56,13 +65,25 @@ func (r *request) write(ch *change) error {
 // which it was allowed.
 func (r *request) writeAll(changes []*change) error {
 	for _, ch := range changes {
-		if err := r.chooseID(ch); err != nil {
-			return err
+		if ch.op != hooks.OpInsert {
+			continue
+		}
+		r.collection = ch.rules
+		if err := cmp.Or(mayWrite(r, ch), r.fillOwner(ch), r.chooseID(ch)); err != nil {
+			return r.atChange(ch, err)
 		}
 	}
 	rev, err := r.project.Write(r.context(), func() (*kv.Batch, error) { return &r.batch, r.prepare(changes) })
 	for _, ch := range changes {
 		ch.rev = rev
+	}
+	return err
+}
+
+// atChange says which operation an error is about, where the request named them by number.
+func (r *request) atChange(ch *change, err error) error {
+	if ch.named {
+		return atOperation(ch.index, err)
 	}
 	return err
 }
@@ -83,9 +104,6 @@ func needObject(body jsondoc.Value) error {
 
 // chooseID honours an id that the client chose for what it inserts, or makes one.
 func (r *request) chooseID(ch *change) error {
-	if ch.op != hooks.OpInsert {
-		return nil
-	}
 	switch id := ch.body.Get("_id"); id.Kind() {
 	case jsondoc.Missing, jsondoc.Null:
 		ch.id = r.project.DB.NewID(r.start)
@@ -114,6 +132,9 @@ func (r *request) prepare(changes []*change) error {
 			return errCollectionNotFound
 		}
 	}
+	if err := r.findReplay(); err != nil {
+		return err
+	}
 	if err := r.beginBatch(); err != nil {
 		return err
 	}
@@ -132,7 +153,7 @@ func (r *request) prepare(changes []*change) error {
 			switch err := step(r, ch); {
 			case err == nil:
 			case ch.named:
-				return atOperation(ch.index, err)
+				return r.atChange(ch, err)
 			case len(changes) == 1 || !bad.take(ch, err):
 				return err
 			}
@@ -144,6 +165,7 @@ func (r *request) prepare(changes []*change) error {
 	for _, ch := range changes {
 		r.addToBatch(ch)
 	}
+	r.addAnswer()
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -66,6 +67,10 @@ func serve(ctx context.Context, c *cli.Command, term *terminal) (err error) {
 			return err
 		}
 		cleanup = func() { _ = os.RemoveAll(opt.Dir) }
+		// The demo is made anew each time, but its module need not be compiled anew: that is most of its start.
+		if cache, err := os.UserCacheDir(); err == nil {
+			opt.CacheDir = filepath.Join(cache, "sluice", "wasm")
+		}
 	}
 	defer cleanup()
 	if closer, ok := opt.AccessLog.(*os.File); ok && io.Writer(closer) != term.err {

@@ -89,7 +89,7 @@ describe("accounts", () => {
     const answer = await app.auth.logout();
     assert.equal(answer.message, "Logged out successfully");
     assert.equal(app.auth.getToken(), undefined);
-    await assert.rejects(connect().auth.refreshToken(refreshToken), AuthError, "a refresh token ends with its session");
+    await refused(connect().auth.refreshToken(refreshToken), AuthError, 403, "Refresh token is invalid or already used");
   });
 
   test("mistakes say what to do", async () => {

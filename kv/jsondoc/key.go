@@ -41,10 +41,10 @@ func keyFault(key []byte) string {
 			return "is not valid UTF-8"
 		case r <= 0x9F:
 			return "holds a control character"
-		case invisible(r):
-			return "holds an invisible character"
 		case bidi(r):
 			return "holds a bidirectional control"
+		case invisible(r):
+			return "holds an invisible character"
 		case (i == 0 || i+size == len(key)) && unicode.IsSpace(r):
 			return "starts or ends with space"
 		}
@@ -53,9 +53,11 @@ func keyFault(key []byte) string {
 	return ""
 }
 
-// invisible: zero-width spaces and joiners, word joiner, byte order mark.
+// invisible: what has no shape of its own, so that a name with it looks like the name without. That is every format
+// character (zero-width spaces and joiners, word joiner, byte order mark, soft hyphen, tags), whatever Unicode lets a
+// renderer ignore (fillers, variation selectors), and the two that are merely drawn as nothing.
 func invisible(r rune) bool {
-	return 0x200B <= r && r <= 0x200D || r == 0x2060 || r == 0xFEFF
+	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) || r == 0x2800 || r == 0xFFFC
 }
 
 // bidi: marks, embeddings, overrides and isolates.

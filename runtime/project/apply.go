@@ -111,9 +111,7 @@ func (r *Registry) createFile(ctx context.Context, id string, cfg *Config) error
 	if err := addConfig(b, nil, cfg); err != nil {
 		return err
 	}
-	b.Ops = append(b.Ops,
-		kv.Op{Kind: kv.OpSetting, Name: SettingTokens, Value: tokens},
-		kv.Op{Kind: kv.OpCollection, Name: Sessions, Value: indexDefinition(uniqueIndex(IndexToken))})
+	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpSetting, Name: SettingTokens, Value: tokens})
 	if _, err = db.Commit(ctx, b); err != nil {
 		return err
 	}
@@ -287,6 +285,10 @@ func uniqueIndex(field string) storedIndex {
 	return storedIndex{Name: field, Fields: []string{field}, Unique: true}
 }
 
+func orderedIndex(fields ...string) storedIndex {
+	return storedIndex{Name: strings.Join(fields, ","), Fields: fields}
+}
+
 func indexDefinition(indexes ...storedIndex) []byte {
 	raw, err := json.Marshal(storedDefinition{Indexes: indexes})
 	if err != nil { // strings and booleans always marshal
@@ -295,15 +297,39 @@ func indexDefinition(indexes ...storedIndex) []byte {
 	return raw
 }
 
-// indexes is the collection's definition for kv: one unique index for each unique field. The e-mail of `users` is always
-// unique, declared so or not, or two accounts could share a login.
+// indexes is the collection's definition for kv: a unique index for each unique field, ordered ones for what is declared
+// and for what the server itself asks for. The e-mail of `users` is always unique, declared so or not, or two accounts
+// could share a login; its user name is looked up by every public profile. The owner of a private collection joins every
+// query on it, so without an index a user's own few documents would be searched for among everybody's.
 func (c *Collection) indexes() []byte {
 	list := []storedIndex{}
+	add := func(x storedIndex) {
+		for _, have := range list {
+			if have.Name == x.Name {
+				return
+			}
+		}
+		list = append(list, x)
+	}
 	for i := range c.Fields {
 		f := &c.Fields[i]
-		if f.Unique || (c.Name == Users && f.Key == IndexEmail) {
-			list = append(list, uniqueIndex(f.Key))
+		if f.Unique || c.Name == Users && f.Key == IndexEmail {
+			add(uniqueIndex(f.Key))
 		}
+	}
+	if c.Name == Users {
+		add(orderedIndex(fieldUsername))
+	}
+	if c.RLS.Enabled && c.RLS.Mode == ModePrivate {
+		add(orderedIndex(c.RLS.OwnerField))
+	}
+	for i := range c.Fields {
+		if c.Fields[i].Index {
+			add(orderedIndex(c.Fields[i].Key))
+		}
+	}
+	for _, fields := range c.Indexes {
+		add(orderedIndex(fields...))
 	}
 	return indexDefinition(list...)
 }

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -28,14 +30,18 @@ const (
 // Users is the collection that holds accounts; Sessions the system collection that holds their refresh sessions. The
 // data API reaches neither: names that begin with an underscore are the system's.
 const (
-	Users    = "users"
-	Sessions = "_sessions"
+	Users       = "users"
+	Sessions    = "_sessions"
+	Idempotency = "_idempotency" // answers to requests with an Idempotency-Key
 )
 
 // Names of unique indexes that always exist.
 const (
 	IndexEmail = "email"
 	IndexToken = "tokenId"
+	IndexKey   = "key"
+
+	fieldUsername = "username"
 )
 
 // Project is one project's open handles. Its State is replaced whole, never changed.
@@ -97,11 +103,50 @@ func (r *Registry) openProject(ctx context.Context, id string) (*Project, error)
 		return nil, fmt.Errorf("project %s: %w", id, err)
 	}
 	p.DB = db
+	if err := p.ensureSystem(ctx, r); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("project %s: %w", id, err)
+	}
 	if err := p.load(ctx, r); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("project %s: %w", id, err)
 	}
 	return p, nil
+}
+
+// systemCollections are the collections that every project has beside those of its file.
+func systemCollections() map[string][]byte {
+	return map[string][]byte{
+		Sessions:    indexDefinition(uniqueIndex(IndexToken), orderedIndex(fieldExpires)),
+		Idempotency: indexDefinition(uniqueIndex(IndexKey), orderedIndex(fieldExpires)),
+	}
+}
+
+// ensureSystem makes the system collections that the project's file does not have yet.
+func (p *Project) ensureSystem(ctx context.Context, r *Registry) error {
+	snap, err := p.DB.Snapshot()
+	if err != nil {
+		return err
+	}
+	defined := systemCollections()
+	for name := range defined {
+		if _, ok := snap.Collection(name); ok {
+			delete(defined, name)
+		}
+	}
+	snap.Close()
+	if len(defined) == 0 {
+		return nil
+	}
+	b, err := r.newBatch()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(defined)) {
+		b.Ops = append(b.Ops, kv.Op{Kind: kv.OpCollection, Name: name, Value: defined[name]})
+	}
+	_, err = p.DB.Commit(ctx, b)
+	return err
 }
 
 // load reads the settings into a fresh State.

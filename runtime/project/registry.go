@@ -61,6 +61,9 @@ type Registry struct {
 	control *kv.DB
 	view    atomic.Pointer[view]
 	mu      sync.Mutex // one change of the directory at a time
+
+	stopSweep context.CancelFunc
+	swept     chan struct{} // closed when the sweeper has ended; nil before it began
 }
 
 // view is what finding needs; it is replaced whole.
@@ -98,6 +101,9 @@ func OpenRegistry(ctx context.Context, dir string, host *hooks.Host, opt Options
 	if err := r.openAll(ctx); err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
+	sweeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.stopSweep, r.swept = stop, make(chan struct{})
+	go r.sweepLoop(sweeping)
 	return r, nil
 }
 
@@ -109,6 +115,10 @@ func (r *Registry) kvOptions() kv.Options {
 
 // Close closes every project. Nothing may use them any more.
 func (r *Registry) Close(ctx context.Context) error {
+	if r.swept != nil {
+		r.stopSweep()
+		<-r.swept
+	}
 	var errs []error
 	if v := r.view.Load(); v != nil {
 		for _, p := range v.byID {
