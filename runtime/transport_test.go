@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-edge/sluice/runtime"
 )
 
-// raw sends bytes as they are and returns every answer that comes back before the server is silent or hangs up.
+// raw sends bytes as they are and returns every answer that comes back before the server hangs up or is silent for long.
 func (n *node) raw(request string) (answers []*http.Response, closed bool) {
 	n.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://"))
@@ -25,7 +25,7 @@ func (n *node) raw(request string) (answers []*http.Response, closed bool) {
 	if _, err := io.WriteString(conn, request); err != nil {
 		n.t.Fatal(err)
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	r := bufio.NewReader(conn)
 	for {
 		res, err := http.ReadResponse(r, nil)
@@ -119,7 +119,7 @@ func TestPaths(t *testing.T) {
 
 // TestLimits: what is too large or too slow is refused before it costs memory, and the node goes on.
 func TestLimits(t *testing.T) {
-	n := start(t, blog, func(o *runtime.Options) { o.Timeout = 300 * time.Millisecond; o.BodyBytes = 1000 })
+	n := start(t, blog, func(o *runtime.Options) { o.BodyBytes = 1000 })
 	exactly := `{"title":"` + strings.Repeat("a", 1000-len(`{"title":""}`)) + `"}`
 	n.send("POST", "/api/data/posts", exactly, n.as(n.sk, "")...).want(t, 201)
 	n.send("POST", "/api/data/posts", exactly+" ", n.as(n.sk, "")...).want(t, 413)
@@ -127,12 +127,12 @@ func TestLimits(t *testing.T) {
 		n.send("POST", "/api/data/posts", exactly+strings.Repeat(" ", 4<<20), n.as(n.sk, "")...).want(t, 413)
 	}
 
-	begun := time.Now()
-	answers, closed := n.raw("POST /api/data/posts HTTP/1.1\r\nHost: node\r\nContent-Length: 10\r\n\r\n{")
-	if !closed || len(answers) > 1 || time.Since(begun) > 5*time.Second {
+	hasty := start(t, blog, func(o *runtime.Options) { o.Timeout = 300 * time.Millisecond })
+	answers, closed := hasty.raw("POST /api/data/posts HTTP/1.1\r\nHost: node\r\nContent-Length: 10\r\n\r\n{")
+	if !closed || len(answers) > 1 {
 		t.Errorf("a body that never came: closed %v, %d answers", closed, len(answers))
 	}
-	n.send("GET", "/livez", "").want(t, 200)
+	hasty.send("GET", "/livez", "").want(t, 200)
 }
 
 // TestDuplicateHeaders: a request that names two keys or two tokens has no right answer.
@@ -142,7 +142,7 @@ func TestDuplicateHeaders(t *testing.T) {
 		fmt.Sprintf("x-api-key: %s\r\nX-API-Key: %s\r\n", n.pk, n.sk),
 		fmt.Sprintf("x-api-key: %s\r\nAuthorization: Bearer a\r\nauthorization: Bearer b\r\n", n.pk),
 	} {
-		answers, _ := n.raw("GET /api/data/posts HTTP/1.1\r\nHost: node\r\n" + twice + "\r\n")
+		answers, _ := n.raw("GET /api/data/posts HTTP/1.1\r\nHost: node\r\nConnection: close\r\n" + twice + "\r\n")
 		if len(answers) != 1 || answers[0].StatusCode != 400 {
 			t.Errorf("%q was answered: %v", twice, answers)
 		}
