@@ -292,21 +292,8 @@ func me(r *request) error {
 
 // appendProfile appends a user's document as the user itself may see it: everything but the password's hash.
 func appendProfile(dst []byte, user jsondoc.Value) []byte {
-	dst = append(dst, '{')
-	empty := true
-	for key, value := range user.Members() {
-		if string(key) == fieldPassword {
-			continue
-		}
-		if !empty {
-			dst = append(dst, ',')
-		}
-		empty = false
-		dst = jsondoc.AppendString(dst, key)
-		dst = append(dst, ':')
-		dst = value.Append(dst)
-	}
-	return append(dst, '}')
+	own := shape{fields: fieldSet{fieldPassword: nil}, withID: true, withMeta: true}
+	return own.append(dst, user)
 }
 
 // sensitive are parts of names whose fields never appear in a public profile.
