@@ -39,9 +39,10 @@ vuln:
 unit: ## the tests beside the code, with the race detector
 	$(GO) test -race -timeout 5m $(UNIT)
 
-sdk: ## the hook author's library, which is a module of its own
+sdk: ## the modules of their own: the hook author's library, the demo's guest, the benchmarks
 	cd sdk/go && $(GO) vet ./... && $(GO) test -race ./...
 	cd demo/guest && $(GO) vet ./... && $(GO) test -race ./...
+	cd bench && $(GO) vet ./...
 
 wasm: ## the demo's guest, demo/demo.wasm, from its source
 	sh demo/build.sh
