@@ -8,14 +8,46 @@ import (
 	. "github.com/sluice-edge/sluice/hooks/hooktest"
 )
 
-// BenchmarkTrivialPolicy is the host's own share of a policy call: event in, one native call, decision out.
-func BenchmarkTrivialPolicy(b *testing.B) {
-	bundle := Load(b, hooks.Options{}, Guest{Policy: I64Const(1)}.Wasm())
-	e := insert(`{"title":"A title of some length","tags":["a","b"],"price":17.5,"userId":"65a000000000000000000001"}`)
-	b.ReportAllocs()
-	for b.Loop() {
-		if d, err := bundle.Policy(context.Background(), e); err != nil || !d.Allow {
-			b.Fatal(d, err)
-		}
+const benchDocument = `{"title":"A title of some length","tags":["a","b"],"price":17.5,"userId":"65a000000000000000000001"}`
+
+// BenchmarkPolicy sets the price of one isolated call beside what it would be without: of a guest that only says yes,
+// so that all of it is the host's own share, and of the example of the Go SDK.
+func BenchmarkPolicy(b *testing.B) {
+	for _, guest := range []struct {
+		name string
+		wasm func() []byte
+	}{
+		{"trivial", func() []byte { return Guest{Pages: 2, Policy: I64Const(1), Alloc: I32Const(2048)}.Wasm() }},
+		{"go", func() []byte { return GoExample(b) }},
+	} {
+		b.Run(guest.name, func(b *testing.B) {
+			wasm := guest.wasm()
+			bundle := Load(b, hooks.Options{EventBytes: 64 << 10}, wasm)
+			bench, err := bundle.NewBench(wasm)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer bench.Close()
+			e, ctx := insert(benchDocument), context.Background()
+			for _, way := range []struct {
+				name string
+				ask  func() error
+			}{
+				{"isolated", func() error { _, err := bundle.Policy(ctx, e); return err }},
+				{"reused", func() error { return bench.Reuse(e) }},
+				{"instance from the snapshot", func() error { return bench.Snapshot(e) }},
+				{"instance from scratch", func() error { return bench.Scratch(e) }},
+			} {
+				b.Run(way.name, func(b *testing.B) {
+					b.ReportAllocs()
+					b.ReportMetric(float64(bench.Pages()), "pages")
+					for b.Loop() {
+						if err := way.ask(); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+		})
 	}
 }

@@ -9,11 +9,16 @@
 // # The life of an instance
 //
 // Host.Load checks each module against the contract, has package meter rewrite it so that it counts its own steps, and
-// compiles the result
-// once. An instance is made from compiled code when a call finds none idle, up to Options.Instances for a
-// module: memory, start function, _initialize, abi_version, alloc, init. It then serves one call at a time and rests in
-// between on a stack, last in, first out. An instance that traps, spends its fuel, runs out of time or gives an answer against
-// the contract is dropped; its successor starts afresh.
+// compiles the result once: given Options.Compiler in a process of its own, which the system stops when it takes too much,
+// into the cache directory. One instance is brought up: start function, _initialize, abi_version, alloc, init. What has
+// become of its memory and globals is the module's state, a sealed image of package snapshot. All instances that serve
+// calls are private mappings of that image; nothing of the guest runs to make one. They are made when a call finds none
+// idle, up to Options.Instances for a module, serve one call at a time and rest in between on a stack, last in, first out.
+//
+// After each call the pages that it has written to and all mutable globals are put back. So every call begins in the same state:
+// a guest can remember nothing, neither for itself nor about another tenant, and the same event gets the same verdict for
+// the same fuel. A module that could keep something elsewhere is refused at load. An instance that traps, spends its fuel, runs out of
+// time, grows its memory or gives an answer against the contract is dropped; its successor is made from the image.
 //
 // Fuel bounds every call, deterministically. The wall clock is a last resort: the watchdog, one goroutine of the host,
 // takes the fuel of guests that are overdue.

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	goruntime "runtime"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/sluice-edge/sluice/hooks/snapshot"
 )
 
 // features are those of WebAssembly 2.0 without vectors: no guest language needs them for a verdict, and vector code is
@@ -18,10 +21,13 @@ const features = api.CoreFeaturesV2 &^ api.CoreFeatureSIMD
 // Host owns the engine that compiles and runs guests. Make one for a process. All its methods may be called at any time
 // from any goroutine. It has one goroutine of its own, which stops guests that are overdue.
 type Host struct {
-	options Options
-	engine  wazero.Runtime
-	cache   wazero.CompilationCache // nil without CacheDir
-	watch   *watchdog
+	options   Options
+	engine    wazero.Runtime
+	cache     wazero.CompilationCache // nil without CacheDir
+	watch     *watchdog
+	space     *snapshot.Space
+	pools     pools
+	compiling chan struct{} // holds a token for each compiler process
 
 	mu      sync.Mutex
 	closed  bool
@@ -34,10 +40,9 @@ func NewHost(ctx context.Context, options Options) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{options: options.withDefaults(), bundles: make(map[*Bundle]struct{})}
-	config := wazero.NewRuntimeConfigCompiler().
-		WithCoreFeatures(features).
-		WithMemoryLimitPages(h.options.MemoryPages).
-		WithDebugInfoEnabled(false)
+	h.compiling = make(chan struct{}, max(1, goruntime.GOMAXPROCS(0)/2))
+	h.pools.limit, h.pools.modules = h.options.PoolBytes, make(map[*module]struct{})
+	config := engineConfig(h.options.MemoryPages)
 	if dir := h.options.CacheDir; dir != "" {
 		cache, err := openCache(dir)
 		if err != nil {
@@ -45,6 +50,13 @@ func NewHost(ctx context.Context, options Options) (*Host, error) {
 		}
 		h.cache = cache
 		config = config.WithCompilationCache(cache)
+	}
+	var err error
+	if h.space, err = snapshot.Open(h.options.isolation); err != nil {
+		if h.cache != nil {
+			err = errors.Join(err, h.cache.Close(ctx))
+		}
+		return nil, fmt.Errorf("hooks: start engine: %w", err)
 	}
 	h.engine = wazero.NewRuntimeWithConfig(ctx, config)
 	h.watch = newWatchdog()
@@ -89,8 +101,12 @@ func (h *Host) Close(ctx context.Context) error {
 	if h.cache != nil {
 		err = errors.Join(err, h.cache.Close(ctx))
 	}
+	h.space.Close()
 	return err
 }
+
+// Isolation names the way in which guests are made to forget, for a server's log: it depends on the operating system.
+func (h *Host) Isolation() string { return h.space.Method().String() }
 
 // adopt registers a bundle with the host that must close it, unless the host is closed already.
 func (h *Host) adopt(b *Bundle) error {

@@ -11,22 +11,28 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/sluice-edge/sluice/hooks/meter"
+	"github.com/sluice-edge/sluice/hooks/snapshot"
 )
 
 // instance is one running guest: its memory, its exports, its counters, and the state of the call that it is in. One
 // goroutine at a time may use it; the pool sees to that. The watchdog alone reaches into a running one, through due and poison.
 type instance struct {
-	module *module
-	guest  api.Module
-	memory api.Memory
-	policy api.Function // nil if the guest exports none
-	hook   api.Function // nil if the guest exports none
-	buffer uint32       // where the guest wants its events
-	ctx    context.Context
-	stack  [2]uint64 // parameters and result of a call
-	broken bool      // the last call left it in an unknown state: it must not be used again
+	module  *module
+	guest   api.Module
+	memory  api.Memory
+	state   *state              // what it began with
+	backing snapshot.Memory     // what memory is made of
+	globals []api.MutableGlobal // the guest's own, see module.globals
+	policy  api.Function        // nil if the guest exports none
+	hook    api.Function        // nil if the guest exports none
+	buffer  uint32              // where the guest wants its events
+	ctx     context.Context
+	stack   [2]uint64 // parameters and result of a call
+	bytes   int64     // what account has counted of it
+	broken  bool      // the last call left it in an unknown state: it must not be used again
 
 	// The guest's counters, see package meter. fuel + total is what it has left.
 	fuel, total, depth api.MutableGlobal
@@ -54,35 +60,48 @@ const stackBytes = 1 << 20
 // instanceKey finds the instance in the context that a host function gets.
 type instanceKey struct{}
 
-// instantiate brings up one guest: start function, _initialize, version, buffer, init. Each may trap or take too long;
-// then nothing is left behind.
-func (m *module) instantiate(ctx context.Context) (*instance, error) {
-	in := &instance{module: m, clock: epoch}
+// instantiate makes an instance in a state. The state must outlive it.
+func (m *module) instantiate(ctx context.Context, from *state) (*instance, error) {
+	m.host.pools.makeRoom(m.base)
+	in := &instance{module: m, state: from, buffer: from.buffer, clock: epoch}
 	in.ctx = context.WithValue(context.Background(), instanceKey{}, in)
-	guest, err := m.host.engine.InstantiateModule(ctx, m.code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	most := max(uint64(m.host.options.MemoryPages)*wasmPage, uint64(len(from.image.Bytes())))
+	var err error
+	if in.backing, err = from.image.Memory(most); err != nil {
+		return nil, fmt.Errorf("hooks: module %q cannot be instantiated: %w", m.name, err)
+	}
+	allocator := experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return in.backing })
+	guest, err := m.host.engine.InstantiateModule(experimental.WithMemoryAllocator(ctx, allocator), m.code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
+		in.backing.Free()
 		return nil, fmt.Errorf("hooks: module %q cannot be instantiated: %w", m.name, err)
 	}
 	in.guest = guest
 	in.memory = guest.ExportedMemory(exportMemory)
-	in.fuel = guest.ExportedGlobal(meter.Fuel).(api.MutableGlobal)
-	in.total = guest.ExportedGlobal(meter.Total).(api.MutableGlobal)
-	in.depth = guest.ExportedGlobal(meter.Stack).(api.MutableGlobal)
-	m.host.watch.add(in)
-
-	in.begin(m.host.options.InitFuel, m.host.options.InitTime)
-	err = in.bringUp()
-	in.end()
-	if err != nil {
-		m.host.watch.remove(in)
-		in.close()
-		return nil, err
+	in.fuel = mutable(guest, meter.Fuel)
+	in.total = mutable(guest, meter.Total)
+	in.depth = mutable(guest, meter.Stack)
+	for _, name := range m.globals {
+		in.globals = append(in.globals, mutable(guest, name))
 	}
+	in.restoreGlobals()
+	in.policy = guest.ExportedFunction(exportPolicy)
+	in.hook = guest.ExportedFunction(exportHook)
+	in.account()
+	m.host.watch.add(in)
 	return in, nil
 }
 
-// bringUp is the guest's part of its coming up.
+func mutable(guest api.Module, export string) api.MutableGlobal {
+	return guest.ExportedGlobal(export).(api.MutableGlobal)
+}
+
+// bringUp is what happens once in the life of a module: start function, _initialize, version, buffer, init. Each may
+// trap or take too long.
 func (in *instance) bringUp() error {
+	options := &in.module.host.options
+	in.begin(options.InitFuel, options.InitTime)
+	defer in.end()
 	for _, export := range []string{meter.Start, exportInitialize} {
 		if err := in.optional(export); err != nil {
 			return err
@@ -95,7 +114,7 @@ func (in *instance) bringUp() error {
 	if int32(version) != abiVersion {
 		return &ABIError{Module: in.module.name, Why: fmt.Sprintf("it speaks version %d of the guest contract, this host speaks %d", int32(version), abiVersion)}
 	}
-	size := uint32(in.module.host.options.EventBytes)
+	size := uint32(options.EventBytes)
 	buffer, err := in.invoke(exportAlloc, uint64(size))
 	if err != nil {
 		return err
@@ -104,12 +123,7 @@ func (in *instance) bringUp() error {
 	if _, ok := in.memory.Read(in.buffer, size); !ok || in.buffer == 0 {
 		return &ABIError{Module: in.module.name, Why: fmt.Sprintf("alloc(%d) returned %d, which does not leave room for that many bytes in its memory", size, in.buffer)}
 	}
-	if err := in.optional(exportInit); err != nil {
-		return err
-	}
-	in.policy = in.guest.ExportedFunction(exportPolicy)
-	in.hook = in.guest.ExportedFunction(exportHook)
-	return nil
+	return in.optional(exportInit)
 }
 
 // optional calls an export without parameters, if there is one.
@@ -252,6 +266,11 @@ func (in *instance) writeEvent(e *Event, name string) (int, error) {
 	return len(written), nil
 }
 
+// close frees the instance. It must not be used, and must not run, any more.
 func (in *instance) close() {
-	_ = in.guest.Close(context.Background()) // returns memory to Go; there is nothing in it that can fail
+	in.module.host.watch.remove(in)
+	_ = in.guest.Close(context.Background()) // there is nothing in it that can fail
+	in.backing.Free()
+	in.module.host.pools.bytes.Add(-in.bytes)
+	in.bytes = 0
 }

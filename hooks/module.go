@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -18,14 +18,19 @@ import (
 
 // module is one compiled guest of one bundle and the pool of its instances.
 type module struct {
-	host *Host
-	name string
-	code wazero.CompiledModule
+	host    *Host
+	name    string
+	code    wazero.CompiledModule
+	globals []string // exports of the guest's own mutable globals
+	memory  []byte   // what its data segments make; nil once selfTest has used it
+	state   *state   // what every call begins with; nil until selfTest
 
 	// permits bounds how many instances are in use; whoever holds one may take an instance from idle or make one.
 	permits chan struct{}
 	mu      sync.Mutex
-	idle    []*instance // last in, first out: the warmest memory is used again first
+	idle    []*instance  // last in, first out: the warmest memory is used again first
+	used    atomic.Int64 // when an instance was last put back, in calls of all modules
+	base    int64        // bytes that an instance takes beside its memory, about
 }
 
 // compile checks a guest's shape and turns it into native code.
@@ -43,15 +48,31 @@ func (h *Host) compile(ctx context.Context, name string, code []byte) (*module, 
 	if why := checkContract(parsed, h.options.MemoryPages); why != "" {
 		return refuse(nil, "%s", why)
 	}
+	if why := checkRestorable(parsed); why != "" {
+		return refuse(nil, "%s", why)
+	}
 	if err := meter.Rewrite(parsed); err != nil {
 		return refuse(err, "%v", err)
 	}
+	memory, err := takeData(parsed)
+	if err != nil {
+		return refuse(err, "%v", err)
+	}
+	rewritten := parsed.Encode()
+	if h.options.Compiler != nil {
+		if err := h.compileApart(ctx, rewritten); err != nil {
+			if ctx.Err() != nil {
+				return nil, fmt.Errorf("hooks: load module %q: %w", name, ctx.Err())
+			}
+			return refuse(err, "%v", err)
+		}
+	}
 	// With more than one worker the engine looks at ctx between two functions, and not only when all are done.
-	compiled, err := h.engine.CompileModule(experimental.WithCompilationWorkers(ctx, 2), parsed.Encode())
+	compiled, err := h.engine.CompileModule(experimental.WithCompilationWorkers(ctx, 2), rewritten)
 	if err != nil {
 		return refuse(err, "does not compile: %v", err)
 	}
-	mod := &module{host: h, name: name, code: compiled, permits: make(chan struct{}, h.options.Instances)}
+	mod := &module{host: h, name: name, code: compiled, globals: guestGlobals(parsed), memory: memory, base: baseBytes(parsed), permits: make(chan struct{}, h.options.Instances)}
 	for _, export := range []string{exportVersion, exportAlloc} {
 		if err := mod.requires(export); err != nil {
 			mod.close()
@@ -105,17 +126,25 @@ func signature(params, results []api.ValueType) string {
 	return names(params) + " -> " + names(results)
 }
 
-// selfTest brings up the first instance, which proves the guest's side of the contract, and leaves it in the pool.
+// selfTest brings the guest up, which proves its side of the contract, and leaves a first instance in the pool.
 func (m *module) selfTest(ctx context.Context) error {
-	in, err := m.instantiate(ctx)
+	err := m.prepare(ctx, m.memory)
+	m.memory = nil
+	if err == nil {
+		var in *instance
+		if in, err = m.instantiate(ctx, m.state); err == nil {
+			m.idle = append(m.idle, in)
+			m.used.Store(m.host.pools.calls.Add(1))
+			m.host.pools.add(m)
+		}
+	}
 	if err != nil {
 		return &LoadError{Module: m.name, Why: fmt.Sprintf("fails its self-test: %v", err), Err: err}
 	}
-	m.idle = append(m.idle, in)
 	return nil
 }
 
-// call takes an instance, asks it, and puts it back unless the call broke it.
+// call takes an instance, asks it, and puts it back.
 func (m *module) call(ctx context.Context, function string, e *Event) (Decision, error) {
 	if e.size() > m.host.options.EventBytes {
 		return Decision{}, fmt.Errorf("hooks: module %q: %w", m.name, ErrEventTooLarge)
@@ -127,69 +156,4 @@ func (m *module) call(ctx context.Context, function string, e *Event) (Decision,
 	d, err := in.call(function, e)
 	m.put(in)
 	return d, err
-}
-
-// take waits for a permit and returns an instance. The caller must put it back.
-func (m *module) take(ctx context.Context) (*instance, error) {
-	select {
-	case m.permits <- struct{}{}:
-	default:
-		if err := m.wait(ctx); err != nil {
-			return nil, err
-		}
-	}
-	m.mu.Lock()
-	if last := len(m.idle) - 1; last >= 0 {
-		in := m.idle[last]
-		m.idle[last] = nil
-		m.idle = m.idle[:last]
-		m.mu.Unlock()
-		return in, nil
-	}
-	m.mu.Unlock()
-	in, err := m.instantiate(ctx)
-	if err != nil {
-		<-m.permits
-		return nil, err
-	}
-	return in, nil
-}
-
-// wait is the slow way to a permit.
-func (m *module) wait(ctx context.Context) error {
-	timer := time.NewTimer(m.host.options.QueueTime)
-	defer timer.Stop()
-	select {
-	case m.permits <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("hooks: module %q: wait for an instance: %w", m.name, ctx.Err())
-	case <-timer.C:
-		return fmt.Errorf("hooks: module %q: %w", m.name, ErrBusy)
-	}
-}
-
-// put returns an instance to the pool, or frees it when its last call broke it.
-func (m *module) put(in *instance) {
-	if in.broken {
-		m.host.watch.remove(in)
-		in.close()
-	} else {
-		m.mu.Lock()
-		m.idle = append(m.idle, in)
-		m.mu.Unlock()
-	}
-	<-m.permits
-}
-
-// close frees the idle instances and the code. No call may be in flight.
-func (m *module) close() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, in := range m.idle {
-		m.host.watch.remove(in)
-		in.close()
-	}
-	m.idle = nil
-	_ = m.code.Close(context.Background()) // forgets the code; it cannot fail
 }

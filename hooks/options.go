@@ -1,17 +1,28 @@
 package hooks
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os/exec"
 	goruntime "runtime"
 	"time"
+
+	"github.com/sluice-edge/sluice/hooks/snapshot"
 )
 
 // Options tune a Host. A zero field means the default written beside it.
 type Options struct {
-	Logger      *slog.Logger  // guests' own log lines; nil: they are dropped
-	CacheDir    string        // directory for compiled code, made with mode 0700; "": nothing is kept on disk
+	Logger   *slog.Logger // guests' own log lines and what goes wrong with guests; nil: they are dropped
+	CacheDir string       // directory for compiled code, made with mode 0700; "": nothing is kept on disk
+	// Compiler returns a command that does RunCompiler with its standard input and output, killed when ctx ends: usually this same
+	// binary with an argument of its own. Modules are then compiled under limits of their own; it needs a CacheDir.
+	// nil: modules are compiled in this process.
+	Compiler     func(ctx context.Context) *exec.Cmd
+	CompileTime  time.Duration // 10 s: processor time for compiling one module; three times that on the clock
+	CompileBytes int64         // 1 GiB: memory for compiling one module
+
 	MemoryPages uint32        // 256: pages of 64 KiB that one instance may have
 	ModuleBytes int64         // 8 MiB: size of one module
 	EventBytes  int           // 256 KiB: size of one event; what alloc is asked for
@@ -19,6 +30,7 @@ type Options struct {
 	LogLines    int           // 16: log lines that one call may write; further ones are dropped
 	LogBytes    int           // 1 KiB: length of one log line; longer ones are cut
 	Instances   int           // 2 × GOMAXPROCS: instances of one module; calls beyond that wait
+	PoolBytes   int64         // 256 MiB: what instances of all modules may keep in memory while they rest
 	PolicyFuel  int64         // 10 million: fuel of one policy call; what it costs is in docs/abi.md
 	HookFuel    int64         // 20 million: fuel of one hook call
 	InitFuel    int64         // 500 million: fuel for bringing up one instance
@@ -26,6 +38,8 @@ type Options struct {
 	HookTime    time.Duration // 500 ms: wall-clock bound of one hook call
 	InitTime    time.Duration // 5 s: wall-clock bound of bringing up one instance
 	QueueTime   time.Duration // 1 s: how long a call may wait for an instance
+
+	isolation snapshot.Method // the best that works here; tests force one
 }
 
 // maxFuel keeps sums of fuel far away from overflow.
@@ -39,6 +53,9 @@ func (o *Options) Validate() error {
 			errs = append(errs, fmt.Errorf("hooks: options: "+format, args...))
 		}
 	}
+	check(o.Compiler == nil || o.CacheDir != "", "Compiler needs a CacheDir")
+	check(o.CompileTime >= 0, "CompileTime is negative")
+	check(o.CompileBytes >= 0, "CompileBytes is negative")
 	check(o.MemoryPages <= 65536, "MemoryPages is %d, a memory has at most 65536", o.MemoryPages)
 	check(o.ModuleBytes >= 0, "ModuleBytes is negative")
 	check(o.EventBytes >= 0 && o.EventBytes <= 1<<30, "EventBytes is %d, not within 0 to 1 GiB", o.EventBytes)
@@ -46,6 +63,7 @@ func (o *Options) Validate() error {
 	check(o.LogLines >= 0, "LogLines is negative")
 	check(o.LogBytes >= 0, "LogBytes is negative")
 	check(o.Instances >= 0, "Instances is negative")
+	check(o.PoolBytes >= 0, "PoolBytes is negative")
 	check(o.PolicyFuel >= 0 && o.PolicyFuel <= maxFuel, "PolicyFuel is %d, not within 0 to %d", o.PolicyFuel, int64(maxFuel))
 	check(o.HookFuel >= 0 && o.HookFuel <= maxFuel, "HookFuel is %d, not within 0 to %d", o.HookFuel, int64(maxFuel))
 	check(o.InitFuel >= 0 && o.InitFuel <= maxFuel, "InitFuel is %d, not within 0 to %d", o.InitFuel, int64(maxFuel))
@@ -61,6 +79,8 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	setDefault(&o.CompileTime, 10*time.Second)
+	setDefault(&o.CompileBytes, 1<<30)
 	setDefault(&o.MemoryPages, 256)
 	setDefault(&o.ModuleBytes, 8<<20)
 	setDefault(&o.EventBytes, 256<<10)
@@ -68,6 +88,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.LogLines, 16)
 	setDefault(&o.LogBytes, 1<<10)
 	setDefault(&o.Instances, 2*goruntime.GOMAXPROCS(0))
+	setDefault(&o.PoolBytes, 256<<20)
 	setDefault(&o.PolicyFuel, 10_000_000)
 	setDefault(&o.HookFuel, 20_000_000)
 	setDefault(&o.InitFuel, 500_000_000)

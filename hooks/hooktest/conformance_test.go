@@ -3,9 +3,6 @@ package hooktest_test
 import (
 	"context"
 	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"reflect"
 	"testing"
 
@@ -13,19 +10,15 @@ import (
 	"github.com/sluice-edge/sluice/hooks/hooktest"
 )
 
-func TestGoSDKConforms(t *testing.T) {
-	out := filepath.Join(t.TempDir(), "example.wasm")
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, ".")
-	build.Dir = filepath.Join("..", "..", "sdk", "go", "example")
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=", "GOWORK=off")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the example: %v\n%s", err, text)
+func TestGoSDK(t *testing.T) {
+	wasm := hooktest.GoExample(t)
+	cache := t.TempDir() // it is compiled once
+	var bundles []*hooks.Bundle
+	for _, options := range []hooks.Options{{CacheDir: cache}, {CacheDir: cache, Instances: 1}} {
+		bundles = append(bundles, hooktest.Load(t, options, wasm))
 	}
-	wasm, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hooktest.Conformance(t, wasm)
+	t.Run("conforms", func(t *testing.T) { hooktest.ConformanceOf(t, bundles[0]) })
+	t.Run("answers the same event in the same way for the same fuel", func(t *testing.T) { sameVerdictSameFuel(t, bundles) })
 }
 
 // The vectors' events are what the host really sends: an echoing hook gets each of them back.

@@ -47,7 +47,12 @@ func Vectors(t testing.TB) []Vector {
 // Conformance runs every vector against an SDK's example guest.
 func Conformance(t *testing.T, wasm []byte) {
 	t.Helper()
-	bundle := Load(t, hooks.Options{}, wasm)
+	ConformanceOf(t, Load(t, hooks.Options{}, wasm))
+}
+
+// ConformanceOf is Conformance of a guest that Load has loaded.
+func ConformanceOf(t *testing.T, bundle *hooks.Bundle) {
+	t.Helper()
 	for _, vector := range Vectors(t) {
 		t.Run(vector.Name, func(t *testing.T) {
 			event, name := DecodeEvent(t, vector.Event)

@@ -99,7 +99,7 @@ type Section struct {
 	Body []byte // custom sections: without the name
 }
 
-// Module is a module taken apart. Elements and Data stay in their binary form.
+// Module is a module taken apart. Elements and Data stay in their binary form; EachData reads the latter.
 type Module struct {
 	Types     []FuncType
 	Imports   []Import
@@ -114,7 +114,7 @@ type Module struct {
 	HasCount  bool   // whether there is a data count section
 	DataCount uint32
 	Bodies    []Body
-	Data      []byte    // content of the section; nil: none
+	Data      []byte    // content of the section, see EachData; nil: none
 	Customs   []Section // all of them, written last by Encode
 }
 

@@ -143,6 +143,10 @@ func FuzzDecode(f *testing.F) {
 				}
 			}
 		}
+		_ = m.EachData(func(s wasmbin.DataSegment) error {
+			wasmbin.ConstInt32(s.Offset)
+			return nil
+		})
 		once := m.Encode()
 		back, err := wasmbin.Decode(once)
 		if err != nil {
@@ -152,4 +156,47 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%x was written as %x, then as %x", code, once, again)
 		}
 	})
+}
+
+func TestDataSegments(t *testing.T) {
+	type segment struct {
+		passive bool
+		offset  int32
+		text    string
+	}
+	for _, test := range []struct {
+		name, data string
+		want       []segment
+		says       string
+	}{
+		{"none", "\x00", nil, ""},
+		{"active, passive, active of memory 0", "\x03\x00\x41\x08\x0b\x02ab\x01\x01c\x02\x00\x41\x7f\x0b\x00", []segment{{false, 8, "ab"}, {true, 0, "c"}, {false, -1, ""}}, ""},
+		{"a second memory", "\x01\x02\x01\x41\x00\x0b\x00", nil, "second memory"},
+		{"unknown flags", "\x01\x03\x00", nil, "flags 0x3"},
+		{"cut off", "\x01\x00\x41\x00\x0b\x05ab", nil, "unexpected end"},
+		{"bytes left over", "\x00\x00", nil, "1 bytes too many"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got []segment
+			err := (&wasmbin.Module{Data: []byte(test.data)}).EachData(func(s wasmbin.DataSegment) error {
+				offset, ok := wasmbin.ConstInt32(s.Offset)
+				if ok == s.Passive {
+					t.Errorf("offset %x of %+v", s.Offset, s)
+				}
+				got = append(got, segment{s.Passive, offset, string(s.Bytes)})
+				return nil
+			})
+			if test.says == "" && (err != nil || !reflect.DeepEqual(got, test.want)) {
+				t.Errorf("%+v, %v", got, err)
+			}
+			if test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
+				t.Errorf("error %v does not say %q", err, test.says)
+			}
+		})
+	}
+	for _, expr := range []string{"", "\x42\x01\x0b", "\x41\x01", "\x41\x01\x0b\x0b", "\x41\x01\x41\x02\x0b", "\x23\x00\x0b"} {
+		if v, ok := wasmbin.ConstInt32([]byte(expr)); ok {
+			t.Errorf("%x is said to be %d", expr, v)
+		}
+	}
 }

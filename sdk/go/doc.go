@@ -16,8 +16,8 @@
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags "-s -w" -o posts.wasm .
 //
-// A guest has no files, no network, no environment; its clock is Event.Now. Whatever it keeps in variables between two
-// events may be gone at the next one. A panic refuses the operation.
+// A guest has no files, no network, no environment; its clock is Event.Now. Every event finds the guest's variables as
+// its init functions left them: what an event leaves is gone at the next one, whoever sent it. A panic refuses the operation.
 //
 // The package reads JSON with a small scanner of its own: encoding/json would cost ten times what a policy itself costs,
 // and double the module. It parses nothing before it is asked for. Off WebAssembly the package builds too, so that

@@ -1,0 +1,171 @@
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-edge/sluice/hooks/wasmbin"
+)
+
+// pools bounds what the instances of all modules keep in memory. What is in use is counted but never refused: how many
+// calls there are at a time is the server's affair. Instances that rest leave, those of the module first that has
+// not been asked for longest, and come back from the module's image within a fraction of a millisecond.
+type pools struct {
+	limit int64
+	bytes atomic.Int64 // of all instances, as of the last call of each
+	calls atomic.Int64 // so far
+
+	mu      sync.Mutex // held before any module's mu
+	modules map[*module]struct{}
+}
+
+func (p *pools) add(m *module) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.modules[m] = struct{}{}
+}
+
+func (p *pools) remove(m *module) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.modules, m)
+}
+
+// makeRoom closes resting instances until bytes more would fit, or none rests.
+func (p *pools) makeRoom(bytes int64) {
+	for p.bytes.Load()+bytes > p.limit {
+		in := p.coldest()
+		if in == nil {
+			return
+		}
+		in.close()
+	}
+}
+
+// coldest takes the instance that has rested longest out of the pool of the module that has not been asked for longest;
+// nil: none rests.
+func (p *pools) coldest() *instance {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var victim *module
+	for m := range p.modules {
+		if m.rests() && (victim == nil || m.used.Load() < victim.used.Load()) {
+			victim = m
+		}
+	}
+	if victim == nil {
+		return nil
+	}
+	victim.mu.Lock()
+	defer victim.mu.Unlock()
+	if len(victim.idle) == 0 { // a call came first
+		return nil
+	}
+	in := victim.idle[0]
+	victim.idle = append(victim.idle[:0], victim.idle[1:]...)
+	return in
+}
+
+func (m *module) rests() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.idle) > 0
+}
+
+// baseBytes estimates what the engine allocates for an instance: call stacks, exports, the table.
+func baseBytes(m *wasmbin.Module) int64 {
+	bytes := int64(32 << 10)
+	for _, t := range m.Tables {
+		bytes += 32 * int64(t.Limits.Min)
+	}
+	return bytes
+}
+
+// account counts what the instance keeps. It changes little from call to call, and nothing is written if it does not.
+func (in *instance) account() {
+	if bytes := in.module.base + in.backing.Kept(); bytes != in.bytes {
+		in.module.host.pools.bytes.Add(bytes - in.bytes)
+		in.bytes = bytes
+	}
+}
+
+// take waits for a permit and returns an instance. The caller must put it back.
+func (m *module) take(ctx context.Context) (*instance, error) {
+	select {
+	case m.permits <- struct{}{}:
+	default:
+		if err := m.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	m.mu.Lock()
+	if last := len(m.idle) - 1; last >= 0 {
+		in := m.idle[last]
+		m.idle[last] = nil
+		m.idle = m.idle[:last]
+		m.mu.Unlock()
+		return in, nil
+	}
+	m.mu.Unlock()
+	in, err := m.instantiate(ctx, m.state)
+	if err != nil {
+		<-m.permits
+		return nil, err
+	}
+	return in, nil
+}
+
+// wait is the slow way to a permit.
+func (m *module) wait(ctx context.Context) error {
+	timer := time.NewTimer(m.host.options.QueueTime)
+	defer timer.Stop()
+	select {
+	case m.permits <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("hooks: module %q: wait for an instance: %w", m.name, ctx.Err())
+	case <-timer.C:
+		return fmt.Errorf("hooks: module %q: %w", m.name, ErrBusy)
+	}
+}
+
+// put returns an instance to the pool, in the state that it began with. One that its call broke, or that cannot be
+// put back, is freed.
+func (m *module) put(in *instance) {
+	if !in.broken {
+		in.restore()
+
+	}
+	if !in.broken {
+		in.account()
+	}
+	if in.broken {
+		in.close()
+	} else {
+		m.used.Store(m.host.pools.calls.Add(1))
+		m.mu.Lock()
+		m.idle = append(m.idle, in)
+		m.mu.Unlock()
+		m.host.pools.makeRoom(0)
+	}
+	<-m.permits
+}
+
+// close frees the idle instances, the state and the code. No call may be in flight.
+func (m *module) close() {
+	m.host.pools.remove(m)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, in := range m.idle {
+		in.close()
+	}
+	m.idle = nil
+	if m.state != nil {
+		m.state.close()
+		m.state = nil
+	}
+	_ = m.code.Close(context.Background()) // forgets the code; it cannot fail
+}
