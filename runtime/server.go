@@ -138,6 +138,7 @@ func (s *Server) open(ctx context.Context) error {
 	if s.host, err = hooks.NewHost(ctx, hostOptions); err != nil {
 		return fmt.Errorf("start the guest host: %w", err)
 	}
+	s.log.Debug("guest host started", "isolation", s.host.Isolation())
 	s.registry, err = project.OpenRegistry(ctx, s.opt.Dir, s.host, project.Options{Logger: s.log, Now: s.now, KV: s.opt.KV})
 	if err != nil {
 		return err

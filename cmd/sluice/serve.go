@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/runtime"
 )
 
@@ -161,6 +162,7 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, error) {
 		Timeout:     c.Duration("timeout"),
 		DrainTime:   c.Duration("drain-time"),
 		Connections: c.Int("connections"),
+		Host:        hooks.Options{Compiler: compiler()},
 	}, nil
 }
 
