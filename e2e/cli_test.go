@@ -284,6 +284,30 @@ func TestBundleDeploy(t *testing.T) {
 			t.Fatalf("%d %s", a.status, a.body)
 		}
 	})
+	t.Run("an earlier version can be brought back", func(t *testing.T) {
+		lenient := strings.Replace(string(manifest), "  - module: posts\n    event: policy\n    operations: [insert, update]\n    collections: [posts]\n", "", 1)
+		put("sluice.hooks.yaml", []byte(lenient))
+		if stdout, stderr, code := sluice(t, "bundle", "deploy", dir, "--project", "blog", "--dir", n.Dir); code != 0 {
+			t.Fatalf("exit %d: %s%s", code, stdout, stderr)
+		}
+		if a := insert("500"); a.status != 201 {
+			t.Fatalf("without the policy: %d %s", a.status, a.body)
+		}
+		stdout, stderr, code := sluice(t, "bundle", "rollback", "v1", "--project", "blog", "--dir", n.Dir)
+		if code != 0 || !strings.Contains(stdout, "v3, which is v1 again") {
+			t.Fatalf("exit %d: %s%s", code, stdout, stderr)
+		}
+		if a := insert("500"); a.status != 403 {
+			t.Fatalf("after the rollback: %d %s", a.status, a.body)
+		}
+		stdout, _, _ = sluice(t, "bundle", "versions", "--project", "blog", "--dir", n.Dir)
+		if !strings.Contains(stdout, "live (as v1)") || strings.Count(stdout, "\nv") != 3 {
+			t.Fatalf("versions: %s", stdout)
+		}
+		if _, stderr, code := sluice(t, "bundle", "rollback", "9", "--project", "blog", "--dir", n.Dir); code != 1 || !strings.Contains(stderr, "No such bundle version") {
+			t.Fatalf("exit %d: %s", code, stderr)
+		}
+	})
 	t.Run("an unknown project is refused", func(t *testing.T) {
 		_, stderr, code := sluice(t, "bundle", "deploy", dir, "--project", "nowhere", "--dir", n.Dir)
 		if code != 1 || !strings.Contains(stderr, "Project not found") {

@@ -129,7 +129,7 @@ func adminDeployBundle(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.server.log.Info("bundle deployed", "request_id", string(r.id[:]), "project", p.ID, "version", strconv.Itoa(done.Version))
+	r.server.log.Info("bundle deployed", "request_id", string(r.id[:]), "project", p.ID, "version", done.Version)
 	return r.answerJSON(fasthttp.StatusCreated, done)
 }
 
@@ -169,4 +169,35 @@ func readBundle(form *multipart.Reader) (m hooks.Manifest, modules map[string][]
 		return m, nil, errors.New(`the part "manifest" is missing`)
 	}
 	return m, modules, nil
+}
+
+// adminListBundles answers GET /admin/v1/projects/{project}/bundles with the versions that are kept, newest first.
+func adminListBundles(r *request) error {
+	p, err := r.server.registry.Find(r.param("project"))
+	if err != nil {
+		return err
+	}
+	list, err := p.Versions()
+	if err != nil {
+		return err
+	}
+	return r.answerJSON(fasthttp.StatusOK, map[string]any{"versions": list})
+}
+
+// adminRollback answers POST /admin/v1/projects/{project}/bundles/{version}/rollback: that version again, as a new one.
+func adminRollback(r *request) error {
+	p, err := r.server.registry.Find(r.param("project"))
+	if err != nil {
+		return err
+	}
+	version, err := strconv.Atoi(r.param("version"))
+	if err != nil {
+		return errBundleVersion
+	}
+	done, err := r.server.registry.Rollback(r.context(), p, version)
+	if err != nil {
+		return err
+	}
+	r.server.log.Info("bundle rolled back", "request_id", string(r.id[:]), "project", p.ID, "to", version, "version", done.Version)
+	return r.answerJSON(fasthttp.StatusCreated, done)
 }

@@ -162,6 +162,7 @@ var (
 	errProjectInvalid  = reason(400, "project.invalid", "The project file is not valid.")
 	errProjectWouldCut = reason(409, "project.would_drop", "Applying this file would drop collections that hold documents.")
 	errBundleInvalid   = reason(422, "bundle.invalid", "The bundle was refused.")
+	errBundleVersion   = reason(404, "bundle.no_version", "No such bundle version is kept.")
 	errAdminToken      = reason(401, "admin.token", "A valid admin token is required (Authorization: Bearer …).")
 )
 
@@ -210,6 +211,8 @@ func errorFrom(err error) *Error {
 		return errBundleInvalid.saying("%s", bundle.Error())
 	case errors.As(err, &drop):
 		return errProjectWouldCut.saying("%s", drop.Error())
+	case errors.Is(err, project.ErrNoVersion):
+		return errBundleVersion
 	case errors.Is(err, project.ErrNotFound):
 		return errProjectNotFound
 	case errors.Is(err, project.ErrBroken):

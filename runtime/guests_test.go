@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/sluice-edge/sluice/hooks"
+	"github.com/sluice-edge/sluice/hooks/hooktest"
 	"github.com/sluice-edge/sluice/runtime/project"
 )
 
@@ -219,4 +220,43 @@ func TestBundleSurvives(t *testing.T) {
 		}
 		n.send("GET", "/api/data/pairs", "", n.as(n.pk, "")...).want(t, 200)
 	})
+}
+
+// TestRollback: a policy that turned out wrong is taken back, and versions beyond the last 20 go, with their modules.
+func TestRollback(t *testing.T) {
+	n := start(t, guarded)
+	registry := n.server.Registry()
+	p, err := registry.Find("guarded")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := hooks.Manifest{Modules: []hooks.Module{{Name: "all", File: "all.wasm"}},
+		Bindings: []hooks.Binding{{Module: "all", Event: hooks.EventPolicy, Collections: []string{"pairs"}}}}
+	allow, deny := hooktest.Guest{Policy: []byte{0x42, 1}}.Wasm(), hooktest.Guest{}.Wasm() // i64.const 1; and 0
+	for i, code := range [][]byte{allow, deny} {
+		if d, err := registry.Deploy(t.Context(), p, manifest, map[string][]byte{"all.wasm": code}); err != nil || d.Version != i+1 {
+			t.Fatalf("deploy %d: %+v %v", i, d, err)
+		}
+	}
+	token, _ := n.user("alice@example.com")
+	n.send("POST", "/api/data/pairs", `{"a":1}`, n.as(n.pk, token)...).want(t, 403)
+	if d, err := registry.Rollback(t.Context(), p, 1); err != nil || d.Version != 3 {
+		t.Fatalf("rollback: %+v %v", d, err)
+	}
+	n.send("POST", "/api/data/pairs", `{"a":1}`, n.as(n.pk, token)...).want(t, 201)
+	for range 20 {
+		if _, err := registry.Deploy(t.Context(), p, manifest, map[string][]byte{"all.wasm": allow}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := p.Versions()
+	if err != nil || len(list) != 20 || list[0].Version != 23 || !list[0].Live || list[19].Version != 4 || list[19].Live {
+		t.Errorf("versions: %+v %v", list, err)
+	}
+	if _, err := registry.Rollback(t.Context(), p, 2); !errors.Is(err, project.ErrNoVersion) {
+		t.Errorf("a version beyond the last 20: %v", err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(n.dir, "projects", p.ID, "modules", "*")); len(files) != 1 {
+		t.Errorf("modules of forgotten versions stay: %v", files)
+	}
 }

@@ -70,7 +70,9 @@ func adminRoutes() []route {
 		{"GET", "/admin/v1/status", admin, adminStatus},
 		{"GET", "/admin/v1/projects", admin, adminListProjects},
 		{"PUT", "/admin/v1/projects", admin, adminApplyProject},
+		{"GET", "/admin/v1/projects/{project}/bundles", admin, adminListBundles},
 		{"POST", "/admin/v1/projects/{project}/bundles", admin, adminDeployBundle},
+		{"POST", "/admin/v1/projects/{project}/bundles/{version}/rollback", admin, adminRollback},
 	}
 }
 

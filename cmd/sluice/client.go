@@ -250,3 +250,22 @@ func (c *client) deploy(ctx context.Context, projectName string, m *hooks.Manife
 	}
 	return &answer, nil
 }
+
+// versions lists the bundle versions that a project keeps.
+func (c *client) versions(ctx context.Context, projectName string) ([]project.BundleVersion, error) {
+	var answer struct {
+		Versions []project.BundleVersion `json:"versions"`
+	}
+	err := c.do(ctx, http.MethodGet, "/admin/v1/projects/"+url.PathEscape(projectName)+"/bundles", "", nil, &answer)
+	return answer.Versions, err
+}
+
+// rollback makes an earlier version the live one again.
+func (c *client) rollback(ctx context.Context, projectName string, version int) (*deployed, error) {
+	var answer deployed
+	path := fmt.Sprintf("/admin/v1/projects/%s/bundles/%d/rollback", url.PathEscape(projectName), version)
+	if err := c.do(ctx, http.MethodPost, path, "", nil, &answer); err != nil {
+		return nil, err
+	}
+	return &answer, nil
+}

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
@@ -34,9 +36,16 @@ type DeployedModule struct {
 	SHA256 string `json:"sha256"`
 }
 
+// keptVersions is how many deployed versions stay for a rollback, the live one among them.
+const keptVersions = 20
+
+// versionSetting is where a deployed version is kept. SettingBundle holds the live one.
+func versionSetting(version int) string { return SettingBundle + "." + strconv.Itoa(version) }
+
 // storedBundle is the shape of SettingBundle. Module bytes lie in <project>/modules under their hash.
 type storedBundle struct {
 	Version    int               `json:"version"`
+	RollbackOf int               `json:"rollbackOf,omitempty"` // the version that this one brought back
 	Manifest   hooks.Manifest    `json:"manifest"`
 	Files      map[string]string `json:"files"` // module file name → SHA-256, hex
 	DeployedAt string            `json:"deployedAt"`
@@ -46,6 +55,36 @@ type storedBundle struct {
 // the old one. A bundle that does not load is a *BundleError and changes nothing. modules holds each module's bytes by
 // its file name in the manifest.
 func (r *Registry) Deploy(ctx context.Context, p *Project, m hooks.Manifest, modules map[string][]byte) (*Deployed, error) {
+	return r.activate(ctx, p, m, modules, 0)
+}
+
+// Rollback deploys an earlier version again, as a new version. Errors: ErrNoVersion when it is not kept, and Deploy's.
+func (r *Registry) Rollback(ctx context.Context, p *Project, version int) (*Deployed, error) {
+	if p.broken != nil {
+		return nil, ErrBroken
+	}
+	snap, err := p.DB.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	raw, _, ok := snap.Setting(versionSetting(version))
+	raw = bytes.Clone(raw)
+	snap.Close()
+	if !ok {
+		return nil, ErrNoVersion
+	}
+	st, modules, err := p.readBundle(raw)
+	if err != nil {
+		return nil, err
+	}
+	return r.activate(ctx, p, st.Manifest, modules, version)
+}
+
+// ErrNoVersion is returned for a bundle version that was never deployed or is no longer kept.
+var ErrNoVersion = errors.New("project: no such bundle version is kept")
+
+// activate is Deploy; rollbackOf is the version that is brought back, 0 for a new one.
+func (r *Registry) activate(ctx context.Context, p *Project, m hooks.Manifest, modules map[string][]byte, rollbackOf int) (*Deployed, error) {
 	if p.broken != nil {
 		return nil, ErrBroken
 	}
@@ -56,7 +95,8 @@ func (r *Registry) Deploy(ctx context.Context, p *Project, m hooks.Manifest, mod
 		return nil, &BundleError{err}
 	}
 	old := p.State()
-	done, b, err := p.storeBundle(r, old, m, modules)
+	st := storedBundle{Version: old.BundleVersion + 1, RollbackOf: rollbackOf, Manifest: m, Files: map[string]string{}, DeployedAt: Timestamp(r.now())}
+	done, b, err := p.storeBundle(r, old, &st, modules)
 	if err == nil {
 		err = p.change(ctx, b, func(rev uint64) *State {
 			next := *old
@@ -72,14 +112,17 @@ func (r *Registry) Deploy(ctx context.Context, p *Project, m hooks.Manifest, mod
 			r.log.WarnContext(ctx, "the replaced bundle is still in use", "project", p.ID, "error", err)
 		}
 	}
+	if err := p.dropUnused(); err != nil {
+		r.log.WarnContext(ctx, "modules of versions that are no longer kept were not removed", "project", p.ID, "error", err)
+	}
 	return done, nil
 }
 
-// storeBundle writes the module files and makes them durable, and builds the batch that names them.
-func (p *Project) storeBundle(r *Registry, old *State, m hooks.Manifest, modules map[string][]byte) (*Deployed, *kv.Batch, error) {
-	st := storedBundle{Version: old.BundleVersion + 1, Manifest: m, Files: map[string]string{}, DeployedAt: Timestamp(r.now())}
+// storeBundle writes the module files and makes them durable, and builds the batch that names them and forgets the oldest
+// version.
+func (p *Project) storeBundle(r *Registry, old *State, st *storedBundle, modules map[string][]byte) (*Deployed, *kv.Batch, error) {
 	done := &Deployed{Version: st.Version}
-	for _, mod := range m.Modules {
+	for _, mod := range st.Manifest.Modules {
 		code := modules[mod.File]
 		sum := sha256.Sum256(code)
 		hash := hex.EncodeToString(sum[:])
@@ -98,26 +141,111 @@ func (p *Project) storeBundle(r *Registry, old *State, m hooks.Manifest, modules
 		return nil, nil, err
 	}
 	b.Needs = []kv.Need{{Kind: kv.NeedSetting, Name: SettingBundle, Rev: old.BundleRev}}
-	b.Ops = []kv.Op{{Kind: kv.OpSetting, Name: SettingBundle, Value: raw}}
+	b.Ops = []kv.Op{
+		{Kind: kv.OpSetting, Name: SettingBundle, Value: raw},
+		{Kind: kv.OpSetting, Name: versionSetting(st.Version), Value: raw},
+	}
+	if oldest := st.Version - keptVersions; oldest > 0 {
+		b.Ops = append(b.Ops, kv.Op{Kind: kv.OpSetting, Name: versionSetting(oldest)})
+	}
 	return done, b, nil
+}
+
+// BundleVersion is one deployed version that is still kept.
+type BundleVersion struct {
+	Version    int      `json:"version"`
+	Live       bool     `json:"live"`
+	RollbackOf int      `json:"rollbackOf,omitempty"`
+	DeployedAt string   `json:"deployedAt"`
+	Modules    []string `json:"modules"` // names, in the manifest's order
+}
+
+// Versions lists the versions that are kept, newest first.
+func (p *Project) Versions() ([]BundleVersion, error) {
+	if p.broken != nil {
+		return nil, ErrBroken
+	}
+	kept, err := p.keptBundles()
+	list := make([]BundleVersion, len(kept))
+	for i, st := range kept {
+		list[i] = BundleVersion{Version: st.Version, Live: st.Version == p.State().BundleVersion, RollbackOf: st.RollbackOf, DeployedAt: st.DeployedAt}
+		for _, m := range st.Manifest.Modules {
+			list[i].Modules = append(list[i].Modules, m.Name)
+		}
+	}
+	return list, err
+}
+
+// keptBundles reads the versions that are kept, newest first.
+func (p *Project) keptBundles() ([]storedBundle, error) {
+	snap, err := p.DB.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	var kept []storedBundle
+	newest := p.State().BundleVersion
+	for v := newest; v > max(0, newest-keptVersions); v-- {
+		raw, _, ok := snap.Setting(versionSetting(v))
+		if !ok {
+			continue
+		}
+		var st storedBundle
+		if err := json.Unmarshal(raw, &st); err != nil {
+			return nil, fmt.Errorf("read setting %s: %w", versionSetting(v), err)
+		}
+		kept = append(kept, st)
+	}
+	return kept, snap.Err()
+}
+
+// dropUnused removes module files that no kept version names.
+func (p *Project) dropUnused() error {
+	kept, err := p.keptBundles()
+	if err != nil {
+		return err
+	}
+	used := map[string]bool{}
+	for _, st := range kept {
+		for _, hash := range st.Files {
+			used[hash+".wasm"] = true
+		}
+	}
+	dir := filepath.Join(p.dir, "modules")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !used[e.Name()] {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // loadBundle loads the bundle that the setting names. The version is returned even when loading fails.
 func (p *Project) loadBundle(ctx context.Context, host *hooks.Host, raw []byte) (*hooks.Bundle, int, error) {
-	var st storedBundle
-	if err := json.Unmarshal(raw, &st); err != nil {
-		return nil, 0, fmt.Errorf("read setting %s: %w", SettingBundle, err)
-	}
-	modules := make(map[string][]byte, len(st.Files))
-	for file, hash := range st.Files {
-		code, err := readModule(filepath.Join(p.dir, "modules"), hash)
-		if err != nil {
-			return nil, st.Version, fmt.Errorf("module file %s: %w", file, err)
-		}
-		modules[file] = code
+	st, modules, err := p.readBundle(raw)
+	if err != nil {
+		return nil, st.Version, err
 	}
 	bundle, err := host.Load(ctx, st.Manifest, modules)
 	return bundle, st.Version, err
+}
+
+// readBundle reads a stored bundle and the bytes of its modules.
+func (p *Project) readBundle(raw []byte) (st storedBundle, modules map[string][]byte, err error) {
+	if err := json.Unmarshal(raw, &st); err != nil {
+		return st, nil, fmt.Errorf("read setting %s: %w", SettingBundle, err)
+	}
+	modules = make(map[string][]byte, len(st.Files))
+	for file, hash := range st.Files {
+		if modules[file], err = readModule(filepath.Join(p.dir, "modules"), hash); err != nil {
+			return st, nil, fmt.Errorf("module file %s: %w", file, err)
+		}
+	}
+	return st, modules, nil
 }
 
 // errModuleDamaged is returned for a stored module whose bytes no longer have the hash that names them.
