@@ -7,9 +7,9 @@
 // # The way of a request
 //
 // server.go accepts and answers; routes.go is the one table of routes; stages.go holds the checks that many routes
-// share; write.go and read.go are the way of a write and of a read; the area files (accounts.go, documents.go,
-// schemas.go, admin.go) hold handlers. A handler returns an error and never writes one: respond.go writes, error.go
-// maps.
+// share; write.go and read.go are the way of a write and of a read, guests.go where a project's own code is asked; the
+// area files (accounts.go, sessions.go, documents.go, bulk.go, batch.go, schemas.go, admin.go, health.go) hold handlers.
+// A handler returns an error and never writes one: respond.go writes, error.go maps.
 //
 // # Concurrency
 //
@@ -18,5 +18,6 @@
 // its snapshot are borrowed until the snapshot is closed, which happens before the answer leaves. There is no lock in
 // this package on the way of a request: projects are found through atomically swapped maps and pointers.
 //
-// Lock order, outermost first: Registry.mu, then a project's admin lock. kv and hooks lock below both.
+// Lock order, outermost first, all in runtime/project: the registry's mu, a project's mu (one change of its rules), a
+// project's turn (shared by commits). kv and hooks lock below them.
 package runtime
