@@ -73,11 +73,15 @@ func (db *DB) apply(jobs []*job) (err error) {
 // DB.applyMu.
 type writer struct {
 	db         *DB
+	file       *file
 	tx         *bolt.Tx
+	txid       int
 	committing bool // from here on a failure leaves the outcome unknown
 
 	st       state
 	cat      *catalog
+	builds   builds
+	stepped  bool  // the transaction extends an unfinished index
 	maxBytes int64 // quota of the documents' bytes, < 0: none
 
 	settings, counters, log *bolt.Bucket
@@ -88,6 +92,7 @@ type writer struct {
 	steps  []step             // of the batch being judged
 	claims map[claim]int      // unique keys that the batch claims, by step
 	old    keyList            // unique keys that its documents held before
+	olds   entryList          // entries that they had in ordered indexes
 	// Collections that the batch creates, and the ids behind theirs.
 	created          []*target
 	nextCID, nextIID uint32
@@ -99,13 +104,15 @@ type writer struct {
 }
 
 func (w *writer) begin(db *DB) error {
-	tx, err := db.bolt.Begin(true)
+	w.file = db.file.Load()
+	tx, err := w.file.bolt.Begin(true)
 	if err != nil {
 		return err
 	}
 	now := db.current.Load()
-	w.tx, w.committing = tx, false
-	w.st, w.cat = now.st, now.cat
+	w.txid = tx.ID()
+	w.tx, w.committing, w.stepped = tx, false, false
+	w.st, w.cat, w.builds = now.st, now.cat, now.builds
 	w.settings = tx.Bucket([]byte(bucketSettings))
 	w.counters = tx.Bucket([]byte(bucketCounters))
 	w.log = tx.Bucket([]byte(bucketLog))
@@ -246,6 +253,9 @@ func (w *writer) putSealed(b *bolt.Bucket, bucket string, key []byte, fill func(
 
 // commit writes what is kept once for a group and makes it all durable.
 func (w *writer) commit() error {
+	if err := w.flushAll(); err != nil {
+		return err
+	}
 	for _, t := range w.opened {
 		if !t.changed || w.open[t.c.ID] != t {
 			continue
@@ -255,7 +265,7 @@ func (w *writer) commit() error {
 			return err
 		}
 	}
-	if w.st == w.db.current.Load().st { // only repetitions and nonsense
+	if w.st == w.db.current.Load().st && !w.stepped { // only repetitions and nonsense
 		w.db.hook("rollback")
 		return w.tx.Rollback()
 	}
@@ -265,14 +275,16 @@ func (w *writer) commit() error {
 	}
 	w.db.hook("before commit")
 	w.committing = true
-	txid := w.tx.ID()
 	w.pace()
 	if err := w.tx.Commit(); err != nil {
 		return err
 	}
 	w.db.hook("after commit")
 	w.committing = false
-	w.db.current.Store(&version{txid: txid, st: w.st, cat: w.cat})
+	w.db.current.Store(&version{file: w.file, txid: w.txid, st: w.st, cat: w.cat, builds: w.builds})
+	if len(w.builds) > 0 {
+		w.db.wakeBuilder()
+	}
 	w.steps = w.steps[:0]
 	if cap(w.arena) > 16<<20 {
 		w.arena = nil
@@ -280,17 +292,24 @@ func (w *writer) commit() error {
 	return nil
 }
 
-// abandon ends the transaction after a failure and stops all writing: pages
-// that failed to sync may be marked clean, so nothing written after would be
-// safe, and a panic means that memory is not to be trusted.
+// abandon ends the transaction after a failure and stops all writing on this
+// opening of the file: pages that failed to sync may be marked clean, so
+// nothing written after would be safe, and a panic means that memory is not to
+// be trusted.
 func (w *writer) abandon(cause error) (err error) {
 	kind := ErrReadOnly
-	if w.committing {
+	switch {
+	case w.committing && (!noSpace(cause) || w.reached()):
 		kind = ErrUnknownOutcome
+	case noSpace(cause):
+		kind = ErrFull
+		w.db.wanted.Store(min(max(int64(4*len(w.arena)), 256<<10), 64<<20))
 	}
-	w.db.fail(cause)
+	// At the end: only then may the file be opened anew.
+	defer w.db.fail(cause)
 	defer func() {
 		if p := recover(); p != nil {
+			w.file.stuck.Store(true)
 			w.db.opt.Logger.Error("kv: rollback failed", "panic", fmt.Sprint(p))
 		}
 		err = fmt.Errorf("kv: commit: %w: %w", kind, cause)
@@ -304,9 +323,20 @@ func (w *writer) abandon(cause error) (err error) {
 	return nil
 }
 
+// reached reports whether the file may show this transaction: its head is the
+// last thing that a commit writes.
+func (w *writer) reached() bool {
+	tx, err := w.file.bolt.Begin(false)
+	if err != nil {
+		return true
+	}
+	defer tx.Rollback()
+	return tx.ID() >= w.txid
+}
+
 // pace sets how much the file grows at a time. bbolt's 16 MiB would make every
 // small project a large file; an eighth of the file keeps growing rare.
 func (w *writer) pace() {
 	page := int64(os.Getpagesize())
-	w.db.bolt.AllocSize = int(min(max(w.tx.Size()/8, 64<<10), 16<<20) / page * page)
+	w.file.bolt.AllocSize = int(min(max(w.tx.Size()/8, 64<<10), 16<<20) / page * page)
 }

@@ -41,7 +41,17 @@ func (cat *catalog) with(rev uint64, changes map[string]*Collection) *catalog {
 	return newCatalog(rev, out) // sorts: the map's order is not seen
 }
 
-func readCatalog(tx *bolt.Tx, rev uint64) (*catalog, error) {
+// finished returns the catalog with an index of a collection ready.
+func (cat *catalog) finished(c *Collection, iid uint32) *catalog {
+	next := *c
+	next.Indexes = slices.Clone(c.Indexes)
+	for i := range next.Indexes {
+		next.Indexes[i].Ready = next.Indexes[i].Ready || next.Indexes[i].ID == iid
+	}
+	return cat.with(cat.rev, map[string]*Collection{c.Name: next.link()})
+}
+
+func readCatalog(tx *bolt.Tx, rev uint64, unfinished builds) (*catalog, error) {
 	b := tx.Bucket([]byte(bucketCatalog))
 	if b == nil {
 		return nil, &CorruptError{Where: "catalog", Why: "missing"}
@@ -52,7 +62,7 @@ func readCatalog(tx *bolt.Tx, rev uint64) (*catalog, error) {
 		if err != nil {
 			return err
 		}
-		c, ok := decodeRow(string(k), row)
+		c, ok := decodeRow(string(k), row, unfinished)
 		if !ok {
 			return &CorruptError{Where: placeName(bucketCatalog, k), Why: "garbled"}
 		}

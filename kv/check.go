@@ -24,7 +24,7 @@ type Report struct {
 	Problems  []Problem // none: the file is sound
 	More      int       // problems beyond the listed ones
 	Documents int64
-	Entries   int64 // of unique indexes
+	Entries   int64 // of indexes
 }
 
 // OK reports whether nothing is wrong.
@@ -151,6 +151,7 @@ func (k *check) collection(c *Collection, known map[string]bool) (int64, error) 
 	for _, x := range c.unique {
 		known[string(c.Indexes[x].bucket)] = true
 	}
+	ordered := k.orderedIndexes(c, known)
 	docs := k.s.tx.Bucket(c.docs)
 	if docs == nil {
 		k.report.add(where, "its documents are missing")
@@ -184,6 +185,9 @@ func (k *check) collection(c *Collection, known map[string]bool) (int64, error) 
 				k.entry(c, &c.Indexes[x], key, d.ID)
 			}
 		}
+		for _, o := range ordered {
+			o.document(d)
+		}
 	}
 	t, err := readTotals(k.s.tx.Bucket([]byte(bucketCounters)), c)
 	if err != nil {
@@ -193,6 +197,11 @@ func (k *check) collection(c *Collection, known map[string]bool) (int64, error) 
 	}
 	for n, x := range c.unique {
 		if err := k.index(c, &c.Indexes[x], entries[n]); err != nil {
+			return 0, err
+		}
+	}
+	for _, o := range ordered {
+		if err := o.finish(); err != nil {
 			return 0, err
 		}
 	}

@@ -18,18 +18,20 @@ type Collection struct {
 	Defined uint64  // commit that created or last redefined it
 	Indexes []Index // in the order of the definition
 
-	docs   []byte // name of the documents' bucket
-	unique []int  // positions of the unique indexes
+	docs    []byte // name of the documents' bucket
+	unique  []int  // positions of the unique indexes
+	ordered []int  // positions of the others
 }
 
 // Index is a declared index of a collection.
 type Index struct {
 	Name   string
 	ID     uint32
-	Fields []string // dotted paths through objects
+	Fields []string // dotted paths; of a unique index through objects only
 	Unique bool
-	// Ready says that the index is complete and queries may use it. A unique
-	// index always is; an index that is not unique is only declared so far.
+	// Ready says that the index is complete and queries use it. A unique index
+	// always is; another one on a large collection is built first, see
+	// Snapshot.Building.
 	Ready bool
 
 	bucket []byte // name of the entries' bucket
@@ -48,12 +50,15 @@ func (c *Collection) index(name string) *Index {
 // link fills in what follows from the exported fields.
 func (c *Collection) link() *Collection {
 	c.docs = documentsBucket(c.ID)
-	c.unique = nil
+	c.unique, c.ordered = nil, nil
 	for i := range c.Indexes {
 		x := &c.Indexes[i]
 		if x.Unique {
 			c.unique = append(c.unique, i)
 			x.bucket = uniqueBucket(c.ID, x.ID)
+		} else {
+			c.ordered = append(c.ordered, i)
+			x.bucket = orderedBucket(c.ID, x.ID)
 		}
 	}
 	return c
@@ -68,8 +73,8 @@ type CollectionState struct {
 
 // Limits of a definition.
 const (
-	MaxIndexes     = 32 // of a collection
-	MaxIndexFields = 8
+	MaxIndexes     = 32  // of a collection
+	MaxIndexFields = 8   // of a unique index; see MaxOrderedFields
 	MaxFieldPath   = 512 // bytes
 	// MaxIndexBuild is how many documents a collection may have when a unique
 	// index is added to it, for it is built inside the commit.
@@ -146,15 +151,17 @@ func parseIndex(v jsondoc.Value) (x Index, err error) {
 	default:
 		return x, fmt.Errorf("definition: index %q: unique is not a boolean", x.Name)
 	}
-	x.Ready = x.Unique
+	if !x.Unique && len(x.Fields) > MaxOrderedFields {
+		return x, fmt.Errorf("definition: index %q has more than %d fields", x.Name, MaxOrderedFields)
+	}
+	if !x.Unique && slices.Contains(x.Fields, fieldID) {
+		return x, fmt.Errorf("definition: index %q names %s, which ends every index anyway", x.Name, fieldID)
+	}
 	return x, nil
 }
 
-// Flags of an index in a row of the catalog.
-const (
-	indexUnique = 1 << iota
-	indexReady
-)
+// Flag of an index in a row of the catalog.
+const indexUnique = 1
 
 // appendRow appends the content of a row of the catalog.
 func (c *Collection) appendRow(dst []byte) []byte {
@@ -168,9 +175,6 @@ func (c *Collection) appendRow(dst []byte) []byte {
 		if x.Unique {
 			flags |= indexUnique
 		}
-		if x.Ready {
-			flags |= indexReady
-		}
 		dst = append(dst, flags)
 		dst = appendString(dst, x.Name)
 		dst = binary.AppendUvarint(dst, uint64(len(x.Fields)))
@@ -181,7 +185,8 @@ func (c *Collection) appendRow(dst []byte) []byte {
 	return dst
 }
 
-func decodeRow(name string, row []byte) (*Collection, bool) {
+// decodeRow reads a row; unfinished are the indexes that are being built.
+func decodeRow(name string, row []byte, unfinished builds) (*Collection, bool) {
 	r := &reader{b: row}
 	c := &Collection{Name: name, ID: r.uint32(), Defined: r.uvarint()}
 	c.Indexes = make([]Index, r.count(7))
@@ -189,7 +194,7 @@ func decodeRow(name string, row []byte) (*Collection, bool) {
 		x := &c.Indexes[i]
 		x.ID = r.uint32()
 		flags := r.byte()
-		x.Unique, x.Ready = flags&indexUnique != 0, flags&indexReady != 0
+		x.Unique, x.Ready = flags&indexUnique != 0, unfinished.find(x.ID) == nil
 		x.Name = r.string()
 		x.Fields = make([]string, r.count(1))
 		for j := range x.Fields {

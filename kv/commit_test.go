@@ -122,24 +122,31 @@ func TestCommitterUnderPressure(t *testing.T) {
 	})
 }
 
-func TestFailureStopsWriting(t *testing.T) {
+// TestFailureInApply: a group that breaks is answered with what is known, and
+// the file is opened anew for the next.
+func TestFailureInApply(t *testing.T) {
 	for _, tt := range []struct {
 		point string
 		want  error
-		there bool // after a reopen
+		there bool // afterwards
 	}{
 		{"before commit", kv.ErrReadOnly, false},
 		{"after commit", kv.ErrUnknownOutcome, true},
 	} {
 		t.Run("a panic "+tt.point, func(t *testing.T) {
-			dir := t.TempDir()
-			db := kvtest.OpenAt(t, dir, kv.Options{})
+			db := kvtest.Open(t)
 			kvtest.Commit(t, db, kvtest.Collection("posts"), kvtest.Put("posts", kvtest.ID(0), `{}`))
+			once := false
 			db.SetTestHook(func(at string) {
-				if at == tt.point {
+				if at == tt.point && !once {
+					once = true
 					panic("boom")
 				}
 			})
+			held, err := db.Snapshot() // keeps writing from going on
+			if err != nil {
+				t.Fatal(err)
+			}
 			b := post(1)
 			if _, err := db.Commit(context.Background(), b); !errors.Is(err, tt.want) || !strings.Contains(err.Error(), "boom") {
 				t.Errorf("got %v", err)
@@ -147,13 +154,14 @@ func TestFailureStopsWriting(t *testing.T) {
 			if _, err := db.Commit(context.Background(), post(2)); !errors.Is(err, kv.ErrReadOnly) {
 				t.Errorf("the next write got %v", err)
 			}
+			if h := db.Health(); !h.ReadOnly || h.Full || !strings.Contains(h.Reason, "boom") || h.Failures != 1 {
+				t.Errorf("health: %+v", h)
+			}
 			if got := get(t, db, "posts", kvtest.ID(0)); got != "1 {}" {
 				t.Errorf("reading got %s", got)
 			}
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-			db = kvtest.OpenAt(t, dir, kv.Options{})
+			held.Close()
+			recovered(t, db)
 			if got := get(t, db, "posts", kvtest.ID(1)); (got == `2 {"n":1}`) != tt.there {
 				t.Errorf("after reopening: %s", got)
 			}
@@ -163,23 +171,28 @@ func TestFailureStopsWriting(t *testing.T) {
 		})
 	}
 	t.Run("a file that does not grow", func(t *testing.T) {
-		dir := t.TempDir()
-		db := kvtest.OpenAt(t, dir, kv.Options{})
+		db := kvtest.Open(t)
 		kvtest.Commit(t, db, kvtest.Collection("posts"))
 		db.Bolt().MaxSize = 64 << 10
 		big := kvtest.Batch(kvtest.Put("posts", kvtest.ID(1), `{"x":"`+strings.Repeat("x", 1<<20)+`"}`))
 		if _, err := db.Commit(context.Background(), big); !errors.Is(err, kv.ErrUnknownOutcome) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := db.Commit(context.Background(), post(2)); !errors.Is(err, kv.ErrReadOnly) {
-			t.Errorf("the next write got %v", err)
-		}
-		db.Close()
-		db = kvtest.OpenAt(t, dir, kv.Options{})
+		recovered(t, db)
 		if commit, err := db.Commit(context.Background(), big); err != nil || commit != 2 {
 			t.Errorf("the same batch again: %d, %v", commit, err)
 		}
 	})
+}
+
+// recovered waits until writing goes on.
+func recovered(t *testing.T, db *kv.DB) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); db.Health().ReadOnly; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not recovered: %+v", db.Health())
+		}
+	}
 }
 
 func TestHandles(t *testing.T) {

@@ -108,14 +108,18 @@ func fillData(path string, id [16]byte) error {
 // adopt writes the identity of a data file that was made but not finished.
 func adopt(dir string, opt Options) error {
 	db := &DB{opt: opt, path: dir}
-	if err := db.openFile(); err != nil {
+	f, err := db.openFile()
+	if err != nil {
 		return err
 	}
-	defer db.bolt.Close()
+	defer func() {
+		f.release()
+		<-f.gone
+	}()
 	if _, err := os.Stat(filepath.Join(dir, identityFile)); err == nil {
 		return nil // another process was quicker
 	}
-	id, fresh, err := db.freshID()
+	id, fresh, err := db.freshID(f)
 	if err != nil {
 		return err
 	}
@@ -125,9 +129,9 @@ func adopt(dir string, opt Options) error {
 	return writeIdentity(dir, id)
 }
 
-func (db *DB) freshID() (id [16]byte, fresh bool, err error) {
+func (db *DB) freshID(f *file) (id [16]byte, fresh bool, err error) {
 	defer catch(&err, debug.SetPanicOnFault(true))
-	err = db.bolt.View(func(tx *bolt.Tx) error {
+	err = f.bolt.View(func(tx *bolt.Tx) error {
 		meta := tx.Bucket([]byte(bucketMeta))
 		if meta == nil {
 			return db.damaged("%s is not a database of this program", dataFile)

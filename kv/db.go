@@ -62,15 +62,25 @@ type DB struct {
 	opt  Options
 	path string
 	id   [16]byte
-	bolt *bolt.DB
+	file atomic.Pointer[file] // the current opening
 
 	current atomic.Pointer[version] // what the newest snapshot sees
 	lastID  atomic.Uint64           // of NewID: seconds, then counter
-	failed  atomic.Pointer[error]   // why no more writes are taken
+	failed  atomic.Pointer[failure] // why no writes are taken
 
 	applyMu sync.Mutex         // one write transaction at a time
 	writer  writer             // guarded by applyMu
 	seen    map[BatchID]uint64 // batches in the log, by seq; guarded by applyMu
+	stopped bool               // nothing is recovered any more; guarded by applyMu
+
+	compacting sync.Mutex     // one compaction at a time; before applyMu
+	stop       chan struct{}  // closed when stopped
+	recovering sync.WaitGroup // retry, buildLoop
+	toBuild    chan struct{}  // capacity 1: there may be unfinished indexes
+	openings   sync.WaitGroup // files not closed yet
+	wanted     atomic.Int64   // bytes, of what failed for lack of space
+	failures   atomic.Uint64
+	recoveries atomic.Uint64
 
 	queueMu sync.RWMutex // read: send to queue; write: close it
 	closed  bool         // guarded by queueMu
@@ -81,21 +91,25 @@ type DB struct {
 	snapshots sync.Pool // *Snapshot
 
 	testHook func(point string) // nil but in tests
+	testPlan func(n int) int    // nil but in tests: picks one of n plans
 }
 
 // version is what one state of the file looks like: the state row and the
 // parsed catalog of the bbolt transaction txid.
 type version struct {
+	file *file // nil: not known
 	txid int
 	st   state
 	cat  *catalog
+	// The indexes that are being built. They change without a commit of ours.
+	builds builds
 }
 
 // Open opens the project in directory path and makes it if there is none. It
 // never takes a damaged project for a new one: see DamagedError. Only one
 // process can have a project open for writing: ErrLocked.
 func Open(path string, opt Options) (*DB, error) {
-	db := &DB{opt: opt.withDefaults(), path: path, drained: make(chan struct{})}
+	db := &DB{opt: opt.withDefaults(), path: path, drained: make(chan struct{}), stop: make(chan struct{}), toBuild: make(chan struct{}, 1)}
 	if err := db.open(); err != nil {
 		return nil, fmt.Errorf("kv: open %s: %w", path, err)
 	}
@@ -118,73 +132,86 @@ func (db *DB) open() error {
 	if err := establish(db.path, db.opt); err != nil {
 		return err
 	}
-	if err := db.openFile(); err != nil {
+	f, err := db.openFile()
+	if err != nil {
 		return err
 	}
-	if err := db.load(); err != nil {
-		_ = db.bolt.Close()
+	c, err := db.load(f)
+	if err != nil {
+		f.release()
+		<-f.gone
 		return err
 	}
+	db.id = c.id
+	db.install(f, c)
 	if !db.opt.ReadOnly {
 		removeLeftovers(db.path)
 	}
 	db.queue = make(chan *job, db.opt.QueueLength)
 	go db.commitLoop()
+	if !db.opt.ReadOnly {
+		db.recovering.Add(1)
+		go db.buildLoop()
+		db.wakeBuilder()
+	}
 	return nil
 }
 
-// load reads what the handle keeps in memory.
-func (db *DB) load() (err error) {
+// contents is what the handle keeps of a file in memory.
+type contents struct {
+	id      [16]byte
+	version *version
+	seen    map[BatchID]uint64
+}
+
+func (db *DB) load(f *file) (c *contents, err error) {
 	defer catch(&err, debug.SetPanicOnFault(true))
-	tx, err := db.bolt.Begin(false)
+	tx, err := f.bolt.Begin(false)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer tx.Rollback()
 	meta := tx.Bucket([]byte(bucketMeta))
 	if meta == nil {
-		return db.damaged("%s is not a database of this program", dataFile)
+		return nil, db.damaged("%s is not a database of this program", dataFile)
 	}
 	switch f := meta.Get([]byte(keyFormat)); {
 	case len(f) != 2:
-		return db.damaged("%s is not a database of this program", dataFile)
+		return nil, db.damaged("%s is not a database of this program", dataFile)
 	case binary.BigEndian.Uint16(f) > fileFormat:
-		return db.damaged("it was written by a newer version of this program (format %d, this one knows up to %d)",
+		return nil, db.damaged("it was written by a newer version of this program (format %d, this one knows up to %d)",
 			binary.BigEndian.Uint16(f), fileFormat)
 	}
-	id, err := readIdentity(db.path)
-	if err != nil {
-		return err
+	c = &contents{seen: make(map[BatchID]uint64)}
+	if c.id, err = readIdentity(db.path); err != nil {
+		return nil, err
 	}
-	if stored := meta.Get([]byte(keyFileID)); string(stored) != string(id[:]) {
-		return db.damaged("the file %s belongs to another database than the file %s", identityFile, dataFile)
+	if stored := meta.Get([]byte(keyFileID)); string(stored) != string(c.id[:]) {
+		return nil, db.damaged("the file %s belongs to another database than the file %s", identityFile, dataFile)
 	}
-	db.id = id
-	v, err := readVersion(tx, nil)
-	if err != nil {
-		return err
+	if c.version, err = readVersion(tx, nil); err != nil {
+		return nil, err
 	}
-	db.current.Store(v)
-	db.seen = make(map[BatchID]uint64)
+	c.version.file = f
 	log, settings := tx.Bucket([]byte(bucketLog)), tx.Bucket([]byte(bucketSettings))
 	if log == nil || settings == nil || tx.Bucket([]byte(bucketCounters)) == nil {
-		return &CorruptError{Where: "database", Why: "a bucket is missing"}
+		return nil, &CorruptError{Where: "database", Why: "a bucket is missing"}
 	}
 	err = settings.ForEach(func(k, v []byte) error {
 		_, err := openSetting(k, v)
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return log.ForEach(func(k, v []byte) error {
+	return c, log.ForEach(func(k, v []byte) error {
 		rw, err := openLogRow(k, v)
 		if err != nil || len(k) != 8 {
 			// Not being able to answer a repetition is no reason to stay shut.
 			db.opt.Logger.Error("kv: change log", "path", db.path, "error", err)
 			return nil
 		}
-		db.seen[rw.batch] = binary.BigEndian.Uint64(k)
+		c.seen[rw.batch] = binary.BigEndian.Uint64(k)
 		return nil
 	})
 }
@@ -207,11 +234,14 @@ func readVersion(tx *bolt.Tx, known *version) (*version, error) {
 		corrupt.Why = "garbled"
 		return nil, corrupt
 	}
-	if known != nil && known.cat.rev == v.st.catalog {
+	if v.builds, err = readBuilds(tx); err != nil {
+		return nil, err
+	}
+	if known != nil && known.cat.rev == v.st.catalog && known.builds.alike(v.builds) {
 		v.cat = known.cat
 		return v, nil
 	}
-	v.cat, err = readCatalog(tx, v.st.catalog)
+	v.cat, err = readCatalog(tx, v.st.catalog, v.builds)
 	return v, err
 }
 
@@ -227,19 +257,27 @@ func (db *DB) Close() error {
 	close(db.queue)
 	db.queueMu.Unlock()
 	<-db.drained
+	close(db.stop)
+	db.applyMu.Lock()
+	db.stopped = true
+	db.applyMu.Unlock()
+	db.recovering.Wait()
 
 	db.applyMu.Lock()
 	defer db.applyMu.Unlock()
 	var err error
+	f := db.file.Load()
 	if db.writable() == nil {
 		// Leave the list of free pages behind: without it the next Open has to
 		// look for them in the whole file.
-		db.bolt.NoFreelistSync = false
-		err = db.bolt.Update(func(*bolt.Tx) error { return nil })
+		f.bolt.NoFreelistSync = false
+		err = f.bolt.Update(func(*bolt.Tx) error { return nil })
 	}
-	closed := ErrClosed
-	db.failed.CompareAndSwap(nil, &closed)
-	if err = errors.Join(err, db.bolt.Close()); err != nil {
+	db.failed.Store(&failure{cause: ErrClosed, final: true})
+	f.release()
+	<-f.gone
+	db.openings.Wait() // snapshots of earlier ones
+	if err = errors.Join(err, f.err); err != nil {
 		return fmt.Errorf("kv: close %s: %w", db.path, err)
 	}
 	return nil
@@ -269,23 +307,19 @@ func (db *DB) FileID() [16]byte { return db.id }
 
 // writable says why the handle takes no writes, nil if it does.
 func (db *DB) writable() error {
-	if cause := db.failed.Load(); cause != nil {
-		if errors.Is(*cause, ErrClosed) {
+	if f := db.failed.Load(); f != nil {
+		switch {
+		case f.cause == ErrClosed:
 			return fmt.Errorf("kv: commit: %w", ErrClosed)
+		case f.full:
+			return fmt.Errorf("kv: commit: %w: an earlier write failed: %w", ErrFull, f.cause)
 		}
-		return fmt.Errorf("kv: commit: %w: an earlier write failed: %w", ErrReadOnly, *cause)
+		return fmt.Errorf("kv: commit: %w: an earlier write failed: %w", ErrReadOnly, f.cause)
 	}
 	if db.opt.ReadOnly {
 		return fmt.Errorf("kv: commit: %w", ErrReadOnly)
 	}
 	return nil
-}
-
-// fail stops all writing on this handle.
-func (db *DB) fail(cause error) {
-	if db.failed.CompareAndSwap(nil, &cause) {
-		db.opt.Logger.Error("kv: writing stopped", "path", db.path, "error", cause)
-	}
 }
 
 func (db *DB) hook(point string) {
@@ -301,9 +335,9 @@ func (db *DB) damaged(format string, args ...any) error {
 // Commit carries out a batch and waits until it is on disk. It returns the
 // commit that the batch became, or why it was refused: ConflictError,
 // UniqueError, QuotaError, FloorError, ErrNoCollection, ErrTooManyDocuments,
-// ErrBatch. Those, and ErrBusy, ErrReadOnly, ErrClosed and a CorruptError (the
-// batch touches a value that rotted) mean that nothing changed;
-// ErrUnknownOutcome means that this is not known.
+// ErrBatch. Those, and ErrBusy, ErrReadOnly, ErrFull, ErrClosed and a
+// CorruptError (the batch touches a value that rotted) mean that nothing
+// changed; ErrUnknownOutcome means that this is not known.
 //
 // ctx ends the waiting only while the batch is not being written; after that
 // the answer is always the batch's own.

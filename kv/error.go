@@ -28,11 +28,14 @@ var (
 var (
 	// ErrBusy: the queue of batches is full; nothing happened, try again.
 	ErrBusy = errors.New("too many writes are waiting")
-	// ErrReadOnly: the handle takes no writes; this one had no effect.
+	// ErrReadOnly: no writes are taken at the moment; this one had no effect.
 	ErrReadOnly = errors.New("the database is read-only")
+	// ErrFull: no writes are taken until there is space on the disk; this one
+	// had no effect. It is an ErrReadOnly.
+	ErrFull = fmt.Errorf("%w: the disk is full", ErrReadOnly)
 	// ErrUnknownOutcome: the disk failed while the batch was written. It may
-	// or may not be there after the file was opened again; repeat it with the
-	// same id.
+	// or may not be there once the file was opened anew, which the handle does
+	// by itself; repeat it with the same id.
 	ErrUnknownOutcome = errors.New("the outcome of the write is unknown")
 	// ErrBatch: the batch makes no sense; the text says why.
 	ErrBatch = errors.New("malformed batch")
@@ -112,14 +115,16 @@ type BudgetError struct {
 	Examined int
 	// Fields are paths of the query that no index helped with.
 	Fields []string
+	// Suggest are the fields, in order, of the index that would help most.
+	Suggest []string
 }
 
 func (e *BudgetError) Error() string {
-	if len(e.Fields) == 0 {
+	if len(e.Suggest) == 0 {
 		return fmt.Sprintf("the query examined %d documents and was stopped", e.Examined)
 	}
 	return fmt.Sprintf("the query examined %d documents and was stopped; an index on %s would help",
-		e.Examined, strings.Join(e.Fields, ", "))
+		e.Examined, strings.Join(e.Suggest, ", "))
 }
 
 // CorruptError: stored bytes do not match their checksum or their form. The

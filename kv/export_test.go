@@ -8,7 +8,7 @@ import (
 
 // Dump lists everything in the file, for comparing two.
 func (db *DB) Dump() (lines []string) {
-	_ = db.bolt.View(func(tx *bolt.Tx) error {
+	_ = db.file.Load().bolt.View(func(tx *bolt.Tx) error {
 		return tx.ForEach(func(name []byte, b *bolt.Bucket) error {
 			return b.ForEach(func(k, v []byte) error {
 				lines = append(lines, fmt.Sprintf("%x %x %x", name, k, v))
@@ -22,5 +22,8 @@ func (db *DB) Dump() (lines []string) {
 // SetTestHook has f called at named points of Apply.
 func (db *DB) SetTestHook(f func(point string)) { db.testHook = f }
 
+// SetTestPlan has f pick among the plans of each query.
+func (db *DB) SetTestPlan(f func(n int) int) { db.testPlan = f }
+
 // Bolt is the file underneath, for damaging it.
-func (db *DB) Bolt() *bolt.DB { return db.bolt }
+func (db *DB) Bolt() *bolt.DB { return db.file.Load().bolt }

@@ -21,45 +21,63 @@ func (s *Snapshot) Find(ctx context.Context, c *Collection, q *Query) (page *Pag
 	if err != nil {
 		return nil, err
 	}
-	if err := f.run(); err != nil {
+	if err = f.plan(false); err == nil {
+		err = f.run()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("kv: find in %s: %w", c.Name, err)
 	}
 	return f.page, nil
 }
 
-// Count counts the documents that match. Without a predicate it costs nothing;
-// with one it looks at up to budget documents (0: DefaultBudget).
+// Count counts the documents that match. Without a predicate it costs nothing,
+// nor much with predicates that one index answers; otherwise it looks at up to
+// budget documents (0: DefaultBudget).
 func (s *Snapshot) Count(ctx context.Context, c *Collection, where []Predicate, budget int) (n int, err error) {
 	defer catch(&err, debug.SetPanicOnFault(true))
 	if len(where) == 0 {
 		st, err := s.State(c)
 		return int(st.Documents), err
 	}
-	f, err := newFinder(ctx, s, c, &Query{Where: where, Budget: budget})
+	f, err := newFinder(ctx, s, c, &Query{Where: where, Budget: budget, Total: true})
 	if err != nil {
 		return 0, err
 	}
-	err = f.candidates(func(Document) bool { n++; return true })
+	f.counting = true
+	if err = f.plan(false); err == nil {
+		n, err = f.count()
+	}
 	if err != nil {
 		return 0, fmt.Errorf("kv: count in %s: %w", c.Name, err)
 	}
 	return n, nil
 }
 
+func (f *finder) count() (n int, err error) {
+	if f.chosen.covered {
+		total, err := f.total()
+		return int(total), err
+	}
+	err = f.candidates(func(Document) bool { n++; return true })
+	return n, err
+}
+
 // finder runs one query.
 type finder struct {
-	ctx    context.Context
-	s      *Snapshot
-	c      *Collection
-	q      *Query
-	filter *filter
-	source source
+	ctx      context.Context
+	s        *Snapshot
+	c        *Collection
+	q        *Query
+	filter   *filter
+	counting bool // no documents are wanted
+
+	chosen     candidate
+	considered []candidate // when it was asked for
 
 	skip, limit, budget int
 
 	order []SortKey // empty: by id
 	desc  bool      // ids descending
-	after *DocID    // with an empty order
 
 	page *Page
 	err  error
@@ -89,56 +107,63 @@ func newFinder(ctx context.Context, s *Snapshot, c *Collection, q *Query) (*find
 			f.desc, f.order = f.order[i].Desc, f.order[:i]
 		}
 	}
-	if len(f.order) == 0 && q.After != nil {
-		if len(q.After) != len(DocID{}) {
-			return nil, fmt.Errorf("kv: find in %s: the position is not one of this order", c.Name)
-		}
-		f.after = (*DocID)(q.After)
+	if len(f.order) == 0 && q.After != nil && len(q.After) != len(DocID{}) {
+		return nil, fmt.Errorf("kv: find in %s: the position is not one of this order", c.Name)
 	}
-	start := f.after
-	if f.countsAll() {
-		start = nil // the total is of everything
-	}
-	f.source = s.plan(c, f.filter, start, f.desc)
-	f.page.Plan = f.source.name()
 	return f, nil
 }
 
-// countsAll says that the total must be counted on the way.
-func (f *finder) countsAll() bool { return f.q.Total && len(f.q.Where) > 0 }
+// walksAll says that every match is looked at, for the total.
+func (f *finder) walksAll() bool {
+	return f.q.Total && len(f.filter.preds) > 0 && !f.chosen.covered
+}
 
-func (f *finder) run() error {
-	if f.q.Total && len(f.q.Where) == 0 {
-		st, err := f.s.State(f.c)
-		if err != nil {
+// total counts what matches without looking at documents.
+func (f *finder) total() (int64, error) {
+	if x, ok := f.chosen.source.(*indexSource); ok && len(f.filter.preds) > 0 {
+		return x.count(f.ctx, f.budget)
+	}
+	st, err := f.s.State(f.c)
+	return st.Documents, err
+}
+
+func (f *finder) run() (err error) {
+	if f.q.Total && !f.walksAll() {
+		if f.page.Total, err = f.total(); err != nil {
 			return err
 		}
-		f.page.Total = st.Documents
 	}
-	if len(f.order) > 0 {
-		return f.sorted()
+	if f.chosen.streams {
+		return f.inOrder()
 	}
-	return f.inOrder()
+	f.page.Plan += "+sort"
+	return f.sorted()
 }
 
 // candidates yields the documents that match, in the order of the source.
 func (f *finder) candidates(yield func(Document) bool) error {
-	err := f.source.each(f.desc, func(id DocID, stored []byte) bool {
+	x, _ := f.chosen.source.(*indexSource)
+	err := f.chosen.source.each(f.desc, func(id DocID, stored []byte) bool {
 		if f.page.Examined%checkEvery == checkEvery-1 && f.ctx.Err() != nil {
 			f.err = context.Cause(f.ctx)
 			return false
 		}
 		if f.page.Examined >= f.budget {
-			f.err = &BudgetError{Examined: f.page.Examined, Fields: f.helpful()}
+			f.err = &BudgetError{Examined: f.page.Examined, Fields: f.helpful(), Suggest: f.suggest()}
 			return false
 		}
 		f.page.Examined++
-		d, err := openDoc(f.c, id, stored)
-		if err != nil {
-			f.err = err
+		var d Document
+		if d, f.err = openDoc(f.c, id, stored); f.err != nil {
 			return false
 		}
-		return !f.filter.match(d) || yield(d)
+		matched := f.filter.match(d)
+		if x != nil {
+			if f.err = x.prove(f, d, matched); f.err != nil {
+				return false
+			}
+		}
+		return !matched || yield(d)
 	})
 	if f.err != nil {
 		return f.err
@@ -156,12 +181,44 @@ func (f *finder) helpful() []string {
 	return slices.Compact(out)
 }
 
+// suggest lists the fields of the index that would serve the query best: the
+// fixed ones, then those of the order, or else one that is bounded.
+func (f *finder) suggest() []string {
+	var out []string
+	add := func(path string) {
+		if path != fieldID && len(out) < MaxOrderedFields && !slices.Contains(out, path) {
+			out = append(out, path)
+		}
+	}
+	bounded := ""
+	for i := range f.filter.preds {
+		switch p := &f.filter.preds[i]; p.Op {
+		case Eq, In, Is:
+			add(p.Path)
+		case Gt, Gte, Lt, Lte:
+			bounded = p.Path
+		}
+	}
+	for _, k := range f.order {
+		add(k.Path)
+	}
+	if bounded != "" && len(f.order) == 0 {
+		add(bounded)
+	}
+	return out
+}
+
 // inOrder takes the documents as they come and stops when the page is full.
 func (f *finder) inOrder() error {
-	total, more := int64(0), false
+	total, more, all := int64(0), false, f.walksAll()
+	// Looking for one more match may cost a whole scan; a page that turns out
+	// empty is cheaper.
+	blind := f.chosen.residual > 0
+	_, placed := f.chosen.source.(*indexSource)
+	placed = placed && !all // it begins behind After by itself
 	err := f.candidates(func(d Document) bool {
 		total++
-		if f.after != nil && !f.behind(d.ID) {
+		if f.q.After != nil && !placed && !f.behind(d) {
 			return true
 		}
 		if f.skip > 0 {
@@ -173,35 +230,45 @@ func (f *finder) inOrder() error {
 				f.page.Docs = make([]Document, 0, min(f.limit, 128))
 			}
 			f.page.Docs = append(f.page.Docs, d)
-			// Looking for one more match may cost a whole scan; a page that
-			// turns out empty is cheaper.
-			more = len(f.page.Docs) == f.limit && len(f.filter.preds) > 0
-			return !more || f.countsAll()
+			more = len(f.page.Docs) == f.limit && blind
+			return !more || all
 		}
 		more = true
-		return f.countsAll()
+		return all
 	})
 	if err != nil {
 		return err
 	}
-	if f.countsAll() {
+	if all {
 		f.page.Total = total
 	}
 	if n := len(f.page.Docs); more && n > 0 {
-		f.page.Next = slices.Clone(f.page.Docs[n-1].ID[:])
+		f.page.Next = f.position(nil, f.page.Docs[n-1])
 	}
 	return nil
 }
 
-func (f *finder) behind(id DocID) bool {
-	order := bytes.Compare(id[:], f.after[:])
-	return order != 0 && (order < 0) == f.desc
+// position appends the place of a document in the order asked for, as in
+// Query.After. It is the same by every plan: the next page may have another.
+func (f *finder) position(dst []byte, d Document) []byte {
+	if len(f.order) == 0 {
+		return append(dst, d.ID[:]...)
+	}
+	return f.sortKey(dst, d)
+}
+
+func (f *finder) behind(d Document) bool {
+	if len(f.order) == 0 {
+		order := bytes.Compare(d.ID[:], f.q.After)
+		return order != 0 && (order < 0) == f.desc
+	}
+	f.s.scratch = f.sortKey(f.s.scratch[:0], d)
+	return bytes.Compare(f.s.scratch, f.q.After) > 0
 }
 
 // sorted looks at everything and keeps the best skip+limit documents in a
 // heap with the worst on top.
 func (f *finder) sorted() error {
-	f.page.Plan += "+sort"
 	h := &worstFirst{}
 	keep := f.budget // no more documents than that are looked at
 	if f.skip < keep && f.limit < keep-f.skip {
@@ -211,26 +278,26 @@ func (f *finder) sorted() error {
 	var key []byte
 	err := f.candidates(func(d Document) bool {
 		total++
-		key = f.sortKey(key[:0], d)
-		if f.q.After != nil && bytes.Compare(key, f.q.After) <= 0 {
+		if f.q.After != nil && !f.behind(d) {
 			return true
 		}
 		behind++
+		key = f.sortKey(key[:0], d)
 		h.offer(key, d, keep)
 		return true
 	})
 	if err != nil {
 		return err
 	}
-	if f.q.Total {
+	if f.walksAll() {
 		f.page.Total = total
 	}
 	slices.SortFunc(h.list, func(a, b ranked) int { return bytes.Compare(a.key, b.key) })
 	for _, r := range h.list[min(f.skip, len(h.list)):] {
 		f.page.Docs = append(f.page.Docs, r.doc)
 	}
-	if len(f.page.Docs) > 0 && behind > len(h.list) {
-		f.page.Next = h.list[len(h.list)-1].key
+	if n := len(f.page.Docs); n > 0 && behind > len(h.list) {
+		f.page.Next = f.position(nil, f.page.Docs[n-1])
 	}
 	return nil
 }
@@ -239,11 +306,7 @@ func (f *finder) sorted() error {
 func (f *finder) sortKey(dst []byte, d Document) []byte {
 	for _, k := range f.order {
 		start := len(dst)
-		if raw, ok := jsondoc.Lookup(d.JSON, k.Path); ok {
-			dst = AppendKey(dst, raw)
-		} else {
-			dst = append(dst, tagNull)
-		}
+		dst = appendSortKey(dst, d, k.Path)
 		if k.Desc {
 			complement(dst[start:])
 		}
@@ -254,6 +317,14 @@ func (f *finder) sortKey(dst []byte, d Document) []byte {
 		complement(dst[start:])
 	}
 	return dst
+}
+
+// appendSortKey appends the key of what a sort looks at under a path.
+func appendSortKey(dst []byte, d Document, path string) []byte {
+	if raw, ok := jsondoc.Lookup(d.JSON, path); ok {
+		return AppendKey(dst, raw)
+	}
+	return append(dst, tagNull)
 }
 
 // complement turns the order of keys around: none is a prefix of another.

@@ -15,6 +15,7 @@ const (
 
 	prefixDocuments = 'd' // + collection id
 	prefixUnique    = 'u' // + collection id + index id
+	prefixOrdered   = 'x' // + collection id + index id
 )
 
 // Keys of the meta bucket.
@@ -31,6 +32,7 @@ const fileFormat = 1
 const (
 	counterNamed  = 'u' // + name: an int64 that OpAdd changes
 	counterTotals = 'c' // + collection id: totals
+	counterBuild  = 'b' // + collection id + index id: build
 )
 
 func documentsBucket(cid uint32) []byte {
@@ -145,10 +147,15 @@ func placeName(bucket string, key []byte) string {
 		return "definition of collection " + string(key)
 	case bucket == bucketCounters && len(key) > 0 && key[0] == counterNamed:
 		return "counter " + string(key[1:])
+	case bucket == bucketCounters && len(key) > 0 && key[0] == counterBuild:
+		return "progress of an index"
 	case bucket == bucketCounters:
 		return "totals of a collection"
 	case bucket == bucketLog:
 		return "a row of the change log"
+	}
+	if bucket != "" && bucket[0] == prefixOrdered {
+		return "counts of an index"
 	}
 	return "an entry of a unique index"
 }

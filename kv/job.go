@@ -21,6 +21,8 @@ type job struct {
 	values []byte
 	cat    *catalog
 	keys   keyList
+	// What the puts have in the ordered indexes, in the same order.
+	entries entryList
 
 	state  atomic.Uint32 // jobQueued, then one of the others
 	result Result
@@ -82,16 +84,25 @@ func (j *job) prepare(b *Batch, cat *catalog) {
 func (j *job) derive(cat *catalog) {
 	j.cat = cat
 	j.keys.reset()
+	j.entries.reset()
 	for i := range j.batch.Ops {
 		op := &j.batch.Ops[i]
 		if op.Kind != OpPut {
 			continue
 		}
 		if c := cat.byName[op.Collection]; c != nil {
-			for _, x := range c.unique {
-				j.keys.add(op.Value, c.Indexes[x].Fields)
-			}
+			j.claim(c, op)
 		}
+	}
+}
+
+// claim appends the keys and entries of one put.
+func (j *job) claim(c *Collection, op *Op) {
+	for _, x := range c.unique {
+		j.keys.add(op.Value, c.Indexes[x].Fields)
+	}
+	for _, x := range c.ordered {
+		j.entries.add(op.Value, op.ID, c.Indexes[x].Fields)
 	}
 }
 

@@ -17,6 +17,8 @@ type step struct {
 	oldSize int64
 	old     int    // first of its old keys in writer.old, if it existed
 	keys    int    // first of its new keys in job.keys, for a put
+	olds    int    // the same of its entries, in writer.olds
+	entries int    // and in job.entries
 	value   []byte // to store, not sealed yet
 
 	sum    int64       // of an OpAdd
@@ -28,7 +30,8 @@ type definition struct {
 	next    *Collection
 	same    bool // already defined like this
 	added   []int
-	entries [][]entry // of each added unique index of an existing collection
+	entries [][]entry    // of each added unique index of an existing collection
+	sets    []*entryList // of each added ordered index of a small one
 	removed []Index
 }
 
@@ -64,6 +67,7 @@ func (w *writer) check(j *job) (*refusal, error) {
 	w.steps, w.created = w.steps[:0], w.created[:0]
 	w.nextCID, w.nextIID = w.st.nextCID, w.st.nextIID
 	w.old.reset()
+	w.olds.reset()
 	clear(w.claims)
 	c := &w.checker
 	*c = checker{w: w, j: j}
@@ -84,6 +88,7 @@ type checker struct {
 	j       *job
 	at      int   // in job.values
 	key     int   // in job.keys
+	set     int   // in job.entries
 	grow    int64 // bytes that the documents gain
 	puts    int
 	defines bool
@@ -110,7 +115,7 @@ func (c *checker) document(op *Op) (*refusal, error) {
 	s := step{op: op}
 	if op.Kind == OpPut {
 		end := c.at + docHeader + len(op.Value)
-		s.value, s.keys = c.j.values[c.at:end:end], c.key
+		s.value, s.keys, s.entries = c.j.values[c.at:end:end], c.key, c.set
 		c.at = end
 	}
 	known := c.w.cat.byName[op.Collection]
@@ -123,10 +128,8 @@ func (c *checker) document(op *Op) (*refusal, error) {
 		}
 		if op.Kind == OpPut {
 			// derive knew no such collection.
-			s.keys = len(c.j.keys.ends)
-			for _, x := range s.t.c.unique {
-				c.j.keys.add(op.Value, s.t.c.Indexes[x].Fields)
-			}
+			s.keys, s.entries = len(c.j.keys.ends), len(c.j.entries.sets)
+			c.j.claim(s.t.c, op)
 		}
 	} else {
 		var err error
@@ -135,6 +138,7 @@ func (c *checker) document(op *Op) (*refusal, error) {
 		}
 		if op.Kind == OpPut {
 			c.key += len(known.unique)
+			c.set += len(known.ordered)
 		}
 	}
 	if s.t.docs != nil {
@@ -143,9 +147,13 @@ func (c *checker) document(op *Op) (*refusal, error) {
 			if err != nil {
 				return nil, err
 			}
-			s.existed, s.oldSize, s.old = true, int64(len(before.JSON)), len(c.w.old.ends)
+			s.existed, s.oldSize = true, int64(len(before.JSON))
+			s.old, s.olds = len(c.w.old.ends), len(c.w.olds.sets)
 			for _, x := range s.t.c.unique {
 				c.w.old.add(before.JSON, s.t.c.Indexes[x].Fields)
+			}
+			for _, x := range s.t.c.ordered {
+				c.w.olds.add(before.JSON, op.ID, s.t.c.Indexes[x].Fields)
 			}
 		}
 	}
@@ -205,7 +213,7 @@ func (c *checker) define(i int, op *Op) (*refusal, error) {
 		w.nextCID++
 		for x := range def.next.Indexes {
 			def.added = append(def.added, x)
-			def.next.Indexes[x].ID = w.nextIID
+			def.next.Indexes[x].ID, def.next.Indexes[x].Ready = w.nextIID, true
 			w.nextIID++
 		}
 		s.t = &target{c: def.next.link()}
@@ -225,7 +233,7 @@ func (c *checker) define(i int, op *Op) (*refusal, error) {
 		if old == nil || old.Unique != next.Unique || !slices.Equal(old.Fields, next.Fields) {
 			def.same = false
 			def.added = append(def.added, x)
-			next.ID = w.nextIID
+			next.ID, next.Ready = w.nextIID, next.Unique || t.totals.documents <= smallBuild
 			w.nextIID++
 			continue
 		}
@@ -245,6 +253,11 @@ func (c *checker) define(i int, op *Op) (*refusal, error) {
 			return refused, err
 		}
 		def.entries = append(def.entries, entries)
+		sets, err := t.list(&def.next.Indexes[x])
+		if err != nil {
+			return nil, err
+		}
+		def.sets = append(def.sets, sets)
 	}
 	w.steps = append(w.steps, s)
 	return nil, nil
@@ -278,6 +291,24 @@ func (t *target) build(x *Index) ([]entry, *refusal, error) {
 		}
 	}
 	return entries, nil, nil
+}
+
+// list returns the entries that a new ordered index of a small collection
+// starts with, nil for any other index.
+func (t *target) list(x *Index) (*entryList, error) {
+	if x.Unique || !x.Ready {
+		return nil, nil
+	}
+	out := &entryList{}
+	cur := t.docs.Cursor()
+	for k, v := cur.First(); k != nil; k, v = cur.Next() {
+		d, err := openDoc(t.c, DocID(k), v)
+		if err != nil {
+			return nil, err
+		}
+		out.add(d.JSON, d.ID, x.Fields)
+	}
+	return out, nil
 }
 
 // together judges what concerns the batch as a whole.

@@ -22,3 +22,16 @@ func tryLock(f *os.File, shared bool) (held bool, err error) {
 	}
 	return false, err
 }
+
+// inherit returns a second descriptor of the same open file, which shares its
+// lock: there is no moment in which another process could take it.
+func inherit(f *os.File) (*os.File, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fd, err := syscall.Dup(int(f.Fd()))
+	if err != nil {
+		return nil, os.NewSyscallError("dup", err)
+	}
+	syscall.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}

@@ -3,6 +3,7 @@ package kv
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 )
 
 // mutate carries out a batch that was checked. Whatever fails here ends the
@@ -43,6 +44,10 @@ func (w *writer) release(j *job, s *step) error {
 
 func (w *writer) carryOut(j *job, s *step) error {
 	switch op := s.op; op.Kind {
+	case OpPut, OpDelete:
+		w.reindex(j, s)
+	}
+	switch op := s.op; op.Kind {
 	case OpPut:
 		return w.putDocument(j, s)
 	case OpDelete:
@@ -59,6 +64,26 @@ func (w *writer) carryOut(j *job, s *step) error {
 		return w.putSetting(op)
 	}
 	return nil
+}
+
+// reindex notes what changes in the ordered indexes.
+func (w *writer) reindex(j *job, s *step) {
+	if s.t == nil {
+		return // a document of no collection was deleted
+	}
+	for pos, o := range s.t.ordered {
+		if !o.holds(s.op.ID) {
+			continue
+		}
+		var before, after *entrySet
+		if s.existed {
+			before = &w.olds.sets[s.olds+pos]
+		}
+		if s.op.Kind == OpPut {
+			after = &j.entries.sets[s.entries+pos]
+		}
+		w.replace(o, &w.olds, before, &j.entries, after)
+	}
 }
 
 func (w *writer) putDocument(j *job, s *step) error {
@@ -159,19 +184,18 @@ func (w *writer) putCollection(t *target, def *definition) error {
 		w.open[c.ID] = t
 		w.opened = append(w.opened, t)
 	}
-	for _, x := range def.removed {
-		if x.Unique {
-			if err := w.tx.DeleteBucket(x.bucket); err != nil {
-				return err
-			}
+	for i := range def.removed {
+		if err := w.dropIndex(&def.removed[i]); err != nil {
+			return err
 		}
 	}
 	for _, x := range def.added {
-		if c.Indexes[x].Unique {
-			if _, err := w.tx.CreateBucket(c.Indexes[x].bucket); err != nil {
-				return err
-			}
+		if _, err := w.tx.CreateBucket(c.Indexes[x].bucket); err != nil {
+			return err
 		}
+	}
+	if err := w.startOrdered(t, def); err != nil {
+		return err
 	}
 	t.c, t.unique = c, nil
 	for _, x := range c.unique {
@@ -201,8 +225,8 @@ func (w *writer) dropCollection(t *target) error {
 	if err := w.tx.DeleteBucket(t.c.docs); err != nil {
 		return err
 	}
-	for _, x := range t.c.unique {
-		if err := w.tx.DeleteBucket(t.c.Indexes[x].bucket); err != nil {
+	for i := range t.c.Indexes {
+		if err := w.dropIndex(&t.c.Indexes[i]); err != nil {
 			return err
 		}
 	}
@@ -211,4 +235,46 @@ func (w *writer) dropCollection(t *target) error {
 		return err
 	}
 	return w.tx.Bucket([]byte(bucketCatalog)).Delete([]byte(t.c.Name))
+}
+
+func (w *writer) dropIndex(x *Index) error {
+	if b := w.builds.find(x.ID); b != nil {
+		if err := w.setBuild(b, true); err != nil {
+			return err
+		}
+	}
+	return w.tx.DeleteBucket(x.bucket)
+}
+
+// startOrdered gives a collection the ordered indexes of its new definition:
+// those that it keeps, with what the group noted for them, and the new ones.
+func (w *writer) startOrdered(t *target, def *definition) error {
+	c, before := def.next, t.ordered
+	t.ordered = nil
+	for _, x := range c.ordered {
+		index := &c.Indexes[x]
+		if at := slices.IndexFunc(before, func(o *ordered) bool { return o.x.ID == index.ID }); at >= 0 {
+			t.ordered = append(t.ordered, before[at])
+			continue
+		}
+		if !index.Ready {
+			if err := w.setBuild(&build{cid: c.ID, iid: index.ID, total: t.totals.documents}, false); err != nil {
+				return err
+			}
+		}
+		o, err := w.openOrdered(c, index)
+		if err != nil {
+			return err
+		}
+		t.ordered = append(t.ordered, o)
+		if def.sets == nil {
+			continue
+		}
+		if l := def.sets[slices.Index(def.added, x)]; l != nil {
+			for i := range l.sets {
+				w.replace(o, nil, nil, l, &l.sets[i])
+			}
+		}
+	}
+	return nil
 }

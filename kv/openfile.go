@@ -14,36 +14,60 @@ import (
 
 // openFile locks and checks the data file, and only then hands it to bbolt,
 // which takes an empty file for a new one and dies of a cut one.
-func (db *DB) openFile() (err error) {
+func (db *DB) openFile() (*file, error) {
+	f, err := db.lockFile()
+	if err != nil {
+		return nil, err
+	}
+	return db.openBolt(f)
+}
+
+// lockFile opens and locks the data file. Who waits for the lock may get it on
+// a file that a compaction has replaced in the meantime, and tries again.
+func (db *DB) lockFile() (*os.File, error) {
 	flag := os.O_RDWR
 	if db.opt.ReadOnly {
 		flag = os.O_RDONLY
 	}
 	path := filepath.Join(db.path, dataFile)
-	f, err := os.OpenFile(path, flag, 0) // never creates
-	if errors.Is(err, fs.ErrNotExist) {
-		return db.damaged("the file %s is missing", dataFile)
-	}
-	if err != nil {
-		return err
-	}
-	if err := waitForLock(f, db.opt.ReadOnly, db.opt.LockTimeout); err != nil {
+	for {
+		f, err := os.OpenFile(path, flag, 0) // never creates
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, db.damaged("the file %s is missing", dataFile)
+		}
+		if err != nil {
+			return nil, err
+		}
+		err = waitForLock(f, db.opt.ReadOnly, db.opt.LockTimeout)
+		same := false
+		if err == nil {
+			same, err = isCurrent(f, path)
+		}
+		if same {
+			return f, nil
+		}
 		f.Close()
-		return err
+		if err != nil {
+			return nil, err
+		}
 	}
+}
+
+// openBolt checks a locked file and hands it to bbolt. It owns f.
+func (db *DB) openBolt(f *os.File) (opened *file, err error) {
 	if why := precheck(f); why != nil {
 		f.Close()
-		return db.damaged("the file %s %v", dataFile, why)
+		return nil, db.damaged("the file %s %v", dataFile, why)
 	}
 	fault := debug.SetPanicOnFault(true)
 	defer debug.SetPanicOnFault(fault)
 	defer func() {
 		if p := recover(); p != nil {
 			f.Close()
-			err = db.damaged("the file %s is damaged: %v", dataFile, p)
+			opened, err = nil, db.damaged("the file %s is damaged: %v", dataFile, p)
 		}
 	}()
-	db.bolt, err = bolt.Open(path, 0, &bolt.Options{
+	b, err := bolt.Open(f.Name(), 0, &bolt.Options{
 		Timeout:         db.opt.LockTimeout,
 		NoFreelistSync:  true, // writing it with every commit costs more than finding it after a crash
 		FreelistType:    bolt.FreelistMapType,
@@ -52,7 +76,10 @@ func (db *DB) openFile() (err error) {
 		ReadOnly:        db.opt.ReadOnly,
 		OpenFile:        func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 	})
-	return err
+	if err != nil {
+		return nil, err
+	}
+	return db.newFile(b, f), nil
 }
 
 // waitForLock locks an open file against other processes, or other handles.

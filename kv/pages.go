@@ -104,7 +104,7 @@ func precheck(f *os.File) error {
 type walk struct {
 	f    io.ReaderAt
 	meta metaPage
-	seen []byte // bit set of pages
+	seen []byte // bit set of pages, each of which may be met once; nil: as often as one likes
 	buf  []byte // of page
 	deep bool   // also what is in the buckets
 }
@@ -153,7 +153,7 @@ func (w *walk) page(id uint64) (p []byte, flags, count int, err error) {
 	if native.Uint64(w.buf) != id || pages > w.meta.end-id {
 		return nil, 0, 0, fmt.Errorf("page %d is not where it should be", id)
 	}
-	for n := id; n < id+pages; n++ {
+	for n := id; w.seen != nil && n < id+pages; n++ {
 		if w.seen[n/8]&(1<<(n%8)) != 0 {
 			return nil, 0, 0, fmt.Errorf("page %d is used twice", n)
 		}
@@ -195,7 +195,7 @@ func (w *walk) freelist() error {
 // tree walks the pages below one page. Keys are in [low, high). The top tree
 // holds the buckets.
 func (w *walk) tree(id uint64, low, high []byte, depth int, top bool) error {
-	p, flags, count, err := w.page(id)
+	p, flags, _, err := w.page(id)
 	if err != nil {
 		return err
 	}
@@ -208,21 +208,12 @@ func (w *walk) tree(id uint64, low, high []byte, depth int, top bool) error {
 	if flags == pageLeaf {
 		return w.leaf(p, id, low, high, depth, top)
 	}
-	if flags != pageBranch || count == 0 || pageHeader+count*pageElement > len(p) {
-		return fmt.Errorf("page %d is neither branch nor leaf", id)
+	children, err := branches(p, id)
+	if err != nil {
+		return err
 	}
-	type child struct {
-		key  []byte
-		page uint64
-	}
-	children := make([]child, count)
 	for i := range children {
-		el := pageHeader + i*pageElement
-		key, _, ok := part(p, el, native.Uint32(p[el:]), native.Uint32(p[el+4:]), 0)
-		if !ok || len(key) == 0 {
-			return fmt.Errorf("page %d has a damaged element", id)
-		}
-		children[i] = child{key, native.Uint64(p[el+8:])}
+		key := children[i].key
 		if i > 0 && bytes.Compare(children[i-1].key, key) >= 0 ||
 			i == 0 && low != nil && bytes.Compare(key, low) < 0 || high != nil && bytes.Compare(key, high) >= 0 {
 			return fmt.Errorf("page %d has keys out of order", id)
@@ -238,6 +229,29 @@ func (w *walk) tree(id uint64, low, high []byte, depth int, top bool) error {
 		}
 	}
 	return nil
+}
+
+type branch struct {
+	key  []byte
+	page uint64
+}
+
+// branches takes a branch page apart; the keys are part of it.
+func branches(p []byte, id uint64) ([]branch, error) {
+	count := int(native.Uint16(p[10:]))
+	if native.Uint16(p[8:]) != pageBranch || count == 0 || pageHeader+count*pageElement > len(p) {
+		return nil, fmt.Errorf("page %d is neither branch nor leaf", id)
+	}
+	out := make([]branch, count)
+	for i := range out {
+		el := pageHeader + i*pageElement
+		key, _, ok := part(p, el, native.Uint32(p[el:]), native.Uint32(p[el+4:]), 0)
+		if !ok || len(key) == 0 {
+			return nil, fmt.Errorf("page %d has a damaged element", id)
+		}
+		out[i] = branch{slices.Clip(key), native.Uint64(p[el+8:])}
+	}
+	return out, nil
 }
 
 func (w *walk) leaf(p []byte, id uint64, low, high []byte, depth int, top bool) error {

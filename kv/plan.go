@@ -19,36 +19,41 @@ type source interface {
 	each(desc bool, yield func(id DocID, stored []byte) bool) error
 }
 
-// plan picks the cheapest source for a filter. All of today's sources yield
-// in id order; one that follows another order will have to say which.
-func (s *Snapshot) plan(c *Collection, f *filter, after *DocID, desc bool) source {
-	r := idRange{}
-	for i := range f.preds {
-		p := &f.preds[i]
-		if p.Path != fieldID {
-			continue
+// lookup finds the source that needs no estimate: documents named by id, or by
+// the key of a unique index.
+func (f *finder) lookup() source {
+	for i := range f.filter.preds {
+		if p := &f.filter.preds[i]; p.Path == fieldID && (p.Op == Eq || p.Op == In || p.Op == Is) {
+			return newIDs(f.s, f.c, p.alts)
 		}
-		if p.Op == Eq || p.Op == In {
-			return newIDs(s, c, p.alts)
-		}
-		r.narrow(p)
 	}
-	for i := range f.preds {
-		p := &f.preds[i]
-		if p.Op != Eq && p.Op != In || p.null {
+	for i := range f.filter.preds {
+		p := &f.filter.preds[i]
+		if p.Op != Eq && p.Op != In && p.Op != Is || p.null {
 			continue
 		}
-		for _, n := range c.unique {
-			x := &c.Indexes[n]
-			if len(x.Fields) == 1 && x.Fields[0] == p.Path && s.exact(x) {
-				return &uniqueSource{s: s, c: c, x: x, alts: p.alts}
+		for _, n := range f.c.unique {
+			x := &f.c.Indexes[n]
+			if len(x.Fields) == 1 && x.Fields[0] == p.Path && f.s.exact(x) {
+				return &uniqueSource{s: f.s, c: f.c, x: x, alts: p.alts}
 			}
 		}
 	}
-	if after != nil {
-		r.behind(*after, desc)
+	return nil
+}
+
+// scan is the source that always works.
+func (f *finder) scan() *scan {
+	r := idRange{}
+	for i := range f.filter.preds {
+		if p := &f.filter.preds[i]; p.Path == fieldID {
+			r.narrow(p)
+		}
 	}
-	return &scan{s: s, c: c, r: r}
+	if len(f.order) == 0 && f.q.After != nil && !f.walksAll() {
+		r.behind(DocID(f.q.After), f.desc)
+	}
+	return &scan{s: f.s, c: f.c, r: r}
 }
 
 // exact reports whether a unique index on one field finds every document that

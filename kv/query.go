@@ -79,6 +79,7 @@ type Page struct {
 	// nil when nothing follows. It is the caller's.
 	Next []byte
 	// Plan names how the documents were found: "id", "unique:<index>",
-	// "scan" (in id order, stopped early when it could) or "scan+sort".
+	// "index:<fields>", or "scan" (of the collection by id); with "+sort" when
+	// that was not the order asked for, and all matches were looked at.
 	Plan string
 }

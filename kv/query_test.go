@@ -89,7 +89,7 @@ func naiveMatch(doc any, p kv.Predicate) bool {
 		at = []any{nil}
 	}
 	for _, v := range slices.Clone(at) {
-		if list, ok := v.([]any); ok {
+		if list, ok := v.([]any); ok && p.Op != kv.Is {
 			at = append(at, list...)
 		}
 	}
@@ -106,7 +106,7 @@ func naiveMatch(doc any, p kv.Predicate) bool {
 			}
 			order := compareAny(v, want)
 			switch p.Op {
-			case kv.Eq, kv.In, kv.Ne:
+			case kv.Eq, kv.In, kv.Ne, kv.Is:
 				hit = hit || order == 0
 			case kv.Gt:
 				hit = hit || order > 0
@@ -168,11 +168,24 @@ func naive(docs []stored, q *kv.Query) []kv.DocID {
 	return ids
 }
 
-var texts = []string{`null`, `true`, `false`, `0`, `1`, `2`, `2.0`, `7`, `"a"`, `"b"`, `"ab"`, `"q\"uote"`, `[]`, `[1,2]`, `["a"]`, `[[1]]`, `{"x":1}`, `[{"x":2},{"x":1}]`, `{"x":[1,"a"]}`}
+var texts = []string{`null`, `true`, `false`, `0`, `1`, `2`, `2.0`, `7`, `"a"`, `"b"`, `"ab"`, `"q\"uote"`, `[]`, `[1,2]`, `["a"]`, `[[1]]`, `{"x":1}`, `[{"x":2},{"x":1}]`, `{"x":[1,"a"]}`,
+	// Keys that are cut, and more entries than an index takes.
+	`"` + strings.Repeat("l", 300) + `"`, `"` + strings.Repeat("l", 301) + `"`, `[` + strings.Repeat(`"l",`, 3) + `"` + strings.Repeat("l", 300) + `"]`, manyNumbers(70), manyNumbers(20)}
+
+func manyNumbers(n int) string {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	text, _ := json.Marshal(list)
+	return string(text)
+}
+
+var indexNames = []string{"a", "b", "a.x", "b.x", "a,b", "b,a", "a,a.x", "b.x,a,c", "a.0", "a,b,c", "c,a"}
 
 func randomDoc(t *rapid.T, id kv.DocID) string {
 	out := `{"_id":"` + id.String() + `"`
-	for _, f := range []string{"a", "b", "u"} {
+	for _, f := range []string{"a", "b", "u", "c"} {
 		if rapid.IntRange(0, 4).Draw(t, "has") > 0 {
 			out += `,"` + f + `":` + rapid.SampledFrom(texts).Draw(t, f)
 		}
@@ -182,9 +195,9 @@ func randomDoc(t *rapid.T, id kv.DocID) string {
 
 func randomQuery(t *rapid.T) *kv.Query {
 	q := &kv.Query{Limit: rapid.IntRange(1, 6).Draw(t, "limit"), Skip: max(0, rapid.IntRange(-3, 3).Draw(t, "skip")), Total: rapid.Bool().Draw(t, "total")}
-	paths := []string{"a", "b", "u", "a.x", "b.x", "a.0", "b.0.x", "_id"}
-	for range rapid.IntRange(0, 2).Draw(t, "predicates") {
-		p := kv.Predicate{Path: rapid.SampledFrom(paths).Draw(t, "path"), Op: kv.Compare(rapid.IntRange(1, 9).Draw(t, "op"))}
+	paths := []string{"a", "b", "c", "u", "a.x", "b.x", "a.0", "b.0.x", "_id"}
+	for range rapid.IntRange(0, 3).Draw(t, "predicates") {
+		p := kv.Predicate{Path: rapid.SampledFrom(paths).Draw(t, "path"), Op: kv.Compare(rapid.IntRange(1, 10).Draw(t, "op"))}
 		for range rapid.IntRange(1, 2).Draw(t, "values") {
 			v, _ := kv.Raw([]byte(rapid.SampledFrom(texts).Draw(t, "value")))
 			if p.Path == "_id" && rapid.Bool().Draw(t, "id") {
@@ -201,7 +214,7 @@ func randomQuery(t *rapid.T) *kv.Query {
 		q.Where = append(q.Where, p)
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "sorts") {
-		path := rapid.SampledFrom([]string{"a", "b", "a.x", "_id"}).Draw(t, "path")
+		path := rapid.SampledFrom([]string{"a", "b", "c", "a.x", "_id"}).Draw(t, "path")
 		q.Sort = append(q.Sort, kv.SortKey{Path: path, Desc: rapid.Bool().Draw(t, "desc")})
 	}
 	return q
@@ -212,7 +225,15 @@ func TestFindAgreesWithANaiveFilter(t *testing.T) {
 	db.Bolt().NoSync = true
 	rapid.Check(t, func(t *rapid.T) {
 		var docs []stored
-		batch := kvtest.Batch(kvtest.Collection("posts", "u"), kv.Op{Kind: kv.OpAdd, Name: "checks", Delta: 1})
+		definition := kvtest.Collection("posts", "u")
+		db.SetTestPlan(nil)
+		if indexes := rapid.SliceOfNDistinct(rapid.SampledFrom(indexNames), 0, 4, rapid.ID).Draw(t, "indexes"); len(indexes) > 0 {
+			definition = kvtest.Ordered(definition, indexes...)
+			if rapid.Bool().Draw(t, "force") {
+				db.SetTestPlan(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "plan") })
+			}
+		}
+		batch := kvtest.Batch(definition, kv.Op{Kind: kv.OpAdd, Name: "checks", Delta: 1})
 		clear := kvtest.Batch(kv.Op{Kind: kv.OpDropCollection, Name: "posts"})
 		if _, err := db.Apply([]*kv.Batch{clear, batch}); err != nil {
 			t.Fatal(err)

@@ -12,9 +12,10 @@ import (
 // one goroutine at a time. While it is open the file cannot reuse what was
 // deleted since, so close it soon, and hold it across no wait for a client.
 type Snapshot struct {
-	db *DB
-	tx *bolt.Tx
-	v  *version
+	db   *DB
+	file *file
+	tx   *bolt.Tx
+	v    *version
 
 	cid      uint32 // of docs
 	docs     *bolt.Bucket
@@ -27,26 +28,34 @@ type Snapshot struct {
 // Snapshot opens the newest state. The caller closes it, once.
 func (db *DB) Snapshot() (s *Snapshot, err error) {
 	defer catch(&err, debug.SetPanicOnFault(true))
-	tx, err := db.bolt.Begin(false)
+	f := db.use()
+	tx, err := f.bolt.Begin(false)
 	if err != nil {
+		f.release()
 		if db.isClosed() {
 			err = ErrClosed
 		}
 		return nil, fmt.Errorf("kv: snapshot: %w", err)
 	}
 	v := db.current.Load()
-	if v.txid != tx.ID() {
+	if v.txid != tx.ID() || v.file != f {
 		// A commit is being published, or this is older than the last one.
-		if v, err = readVersion(tx, v); err != nil {
+		known := v
+		if v.file != f {
+			known = nil // another opening may have gone another way
+		}
+		if v, err = readVersion(tx, known); err != nil {
 			_ = tx.Rollback()
+			f.release()
 			return nil, fmt.Errorf("kv: snapshot: %w", err)
 		}
+		v.file = f
 	}
 	s, _ = db.snapshots.Get().(*Snapshot)
 	if s == nil {
 		s = new(Snapshot)
 	}
-	s.db, s.tx, s.v = db, tx, v
+	s.db, s.file, s.tx, s.v = db, f, tx, v
 	return s, nil
 }
 
@@ -63,6 +72,7 @@ func (s *Snapshot) Close() {
 		return
 	}
 	_ = s.tx.Rollback()
+	s.file.release()
 	db := s.db
 	*s = Snapshot{scratch: s.scratch[:0]}
 	db.snapshots.Put(s)

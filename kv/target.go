@@ -11,6 +11,7 @@ type target struct {
 	c       *Collection
 	docs    *bolt.Bucket // nil: created by the batch being judged
 	unique  []*bolt.Bucket
+	ordered []*ordered
 	totals  totals
 	changed bool
 }
@@ -47,6 +48,13 @@ func (w *writer) target(c *Collection) (*target, error) {
 			return nil, &CorruptError{Where: "index " + c.Indexes[x].Name + " of " + c.Name, Why: "missing"}
 		}
 		t.unique = append(t.unique, b)
+	}
+	for _, x := range c.ordered {
+		o, err := w.openOrdered(c, &c.Indexes[x])
+		if err != nil {
+			return nil, err
+		}
+		t.ordered = append(t.ordered, o)
 	}
 	var err error
 	if t.totals, err = readTotals(w.counters, c); err != nil {

@@ -3,6 +3,7 @@ package kvtest
 import (
 	"context"
 	"crypto/rand"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +83,20 @@ func Collection(name string, fields ...string) kv.Op {
 		def = append(def, `{"name":"`+f+`","fields":["`+f+`"],"unique":true}`...)
 	}
 	return kv.Op{Kind: kv.OpCollection, Name: name, Value: append(def, "]}"...)}
+}
+
+// Ordered adds to the definition of a collection an ordered index for each of
+// indexes, which are fields joined by commas, named like them.
+func Ordered(op kv.Op, indexes ...string) kv.Op {
+	def := strings.TrimSuffix(string(op.Value), "]}")
+	for _, x := range indexes {
+		if !strings.HasSuffix(def, "[") {
+			def += ","
+		}
+		def += `{"name":"` + x + `","fields":["` + strings.ReplaceAll(x, ",", `","`) + `"],"unique":false}`
+	}
+	op.Value = []byte(def + "]}")
+	return op
 }
 
 // Put is the operation that stores a document.

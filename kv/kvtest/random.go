@@ -85,7 +85,8 @@ func randomOp(pick Chooser) kv.Op {
 		}
 		return op
 	case k < 19:
-		return Collection(collection, [][]string{{}, {"a"}, {"a", "b", "c", "d"}, {"d", "c", "b"}}[pick(4)]...)
+		op := Collection(collection, [][]string{{}, {"a"}, {"a", "b", "c", "d"}, {"d", "c", "b"}}[pick(4)]...)
+		return Ordered(op, [][]string{{}, {"b,z"}, {"a,b", "b,z", "b.z"}, {"b.z", "a,b"}}[pick(4)]...)
 	}
 	if pick(2) > 0 {
 		return Delete(collection, id)
