@@ -302,6 +302,23 @@ func TestLists(t *testing.T) {
 	}
 }
 
+// TestExplain: the app's server sees how a query is found, and that a declared index is used.
+func TestExplain(t *testing.T) {
+	n := start(t, strings.Replace(blog, "      - {key: price, type: Number}", "      - {key: price, type: Number, index: true}", 1))
+	for i := range 30 {
+		n.send("POST", "/api/data/posts", fmt.Sprintf(`{"title":"t","price":%d}`, i%3), n.as(n.sk, "")...).want(t, 201)
+	}
+	a := n.send("GET", "/api/data/posts?price=1&limit=5&explain=true", "", n.as(n.sk, "")...).want(t, 200)
+	if a.field("data.plan") != "index:price" || a.field("data.total") != "10" || a.field("data.returned") != "5" {
+		t.Errorf("explain: %s", a.body)
+	}
+	a = n.send("GET", "/api/data/posts?title=t&explain=true", "", n.as(n.sk, "")...).want(t, 200)
+	if a.field("data.plan") != "scan" || a.field("data.examined") != "30" {
+		t.Errorf("explain of a scan: %s", a.body)
+	}
+	n.send("GET", "/api/data/posts?price=1&explain=true", "", n.as(n.pk, "")...).want(t, 403)
+}
+
 // TestAccounts: sign up, log in, who am I, what others see, refresh and log out.
 func TestAccounts(t *testing.T) {
 	n := start(t, blog)

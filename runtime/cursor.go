@@ -59,7 +59,7 @@ func listParameters(args *fasthttp.Args) []string {
 	var list []string
 	for key, value := range args.All() {
 		switch string(key) {
-		case "cursor", "limit", "page", "fields", "meta", "populate", "expand", "key", "count":
+		case "cursor", "limit", "page", "fields", "meta", "populate", "expand", "key", "count", "explain":
 		default:
 			list = append(list, string(key)+"="+string(value))
 		}

@@ -98,6 +98,9 @@ func listDocuments(r *request) error {
 	if !ok {
 		return errCollectionNotFound
 	}
+	if r.query.explain {
+		return r.answerExplain(snap, c)
+	}
 	if r.query.count {
 		return r.answerCount(snap, c)
 	}

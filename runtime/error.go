@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sluice-edge/sluice/kv"
@@ -194,7 +195,7 @@ func errorFrom(err error) *Error {
 	case errors.As(err, &quota):
 		return errQuotaDatabase
 	case errors.As(err, &budget):
-		return errQueryTooCostly.saying("The query examined %d documents without an index and was stopped. Narrow it, or add an index.", budget.Examined)
+		return tooCostly(budget)
 	case errors.Is(err, kv.ErrNotFound):
 		return errDocumentNotFound
 	case errors.Is(err, kv.ErrBusy):
@@ -221,6 +222,14 @@ func errorFrom(err error) *Error {
 		return errServerTimeout.because(err)
 	}
 	return errInternal.because(err)
+}
+
+// tooCostly says which index would have helped.
+func tooCostly(err *kv.BudgetError) *Error {
+	if len(err.Suggest) == 0 {
+		return errQueryTooCostly.saying("The query examined %d documents and was stopped. Narrow it.", err.Examined)
+	}
+	return errQueryTooCostly.saying("The query examined %d documents and was stopped. Narrow it, or add the index [%s].", err.Examined, strings.Join(err.Suggest, ", "))
 }
 
 // syntaxError chooses the row for a body that the strict parser refused.

@@ -29,6 +29,7 @@ type listQuery struct {
 	page     int
 	cursor   string // as the caller sent it
 	count    bool
+	explain  bool
 	shape    shape
 	populate population
 }
@@ -125,6 +126,8 @@ func repeatedControl(args *fasthttp.Args) string {
 			bit = 64
 		case "key":
 			bit = 128
+		case "explain":
+			bit = 256
 		}
 		if seen&bit != 0 {
 			return string(key)
@@ -151,6 +154,12 @@ func (q *listQuery) parseParameter(name, value string, c *project.Collection) (e
 			return badParameter(name, "true or false")
 		}
 		q.count = value == "true"
+		return nil
+	case "explain":
+		if value != "true" && value != "false" {
+			return badParameter(name, "true or false")
+		}
+		q.explain = value == "true"
 		return nil
 	case "sort":
 		return q.parseSort(value)

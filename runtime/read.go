@@ -61,6 +61,46 @@ func (r *request) answerCount(snap *kv.Snapshot, c *kv.Collection) error {
 	return r.done(append(b, `},"message":"Count fetched successfully."}`...))
 }
 
+// answerExplain answers a list with explain=true, for secret keys: how kv would find it, what else it weighed, and what the
+// finding cost. Whoever reads it learns about other owners' documents, so a publishable key may not.
+func (r *request) answerExplain(snap *kv.Snapshot, c *kv.Collection) error {
+	if r.role != auth.RoleSecret {
+		return errKeySecretRequired
+	}
+	begun := r.server.now()
+	ex, err := snap.Explain(r.reading(), c, &r.query.Query)
+	if err != nil {
+		return err
+	}
+	type option struct {
+		Plan    string `json:"plan"`
+		Keys    int    `json:"keys"`
+		Guessed bool   `json:"guessed,omitempty"` // there are more keys than were counted
+		Ordered bool   `json:"ordered"`
+		Covered bool   `json:"covered"`
+		Chosen  bool   `json:"chosen"`
+	}
+	var out struct {
+		Success bool `json:"success"`
+		Data    struct {
+			Plan       string   `json:"plan"`
+			Considered []option `json:"considered"`
+			Examined   int      `json:"examined"`
+			Returned   int      `json:"returned"`
+			Total      int64    `json:"total"`
+			Millis     float64  `json:"durationMs"`
+		} `json:"data"`
+		Message string `json:"message"`
+	}
+	out.Success, out.Message = true, "Query explained."
+	out.Data.Plan, out.Data.Examined, out.Data.Returned, out.Data.Total = ex.Plan, ex.Examined, ex.Returned, ex.Total
+	out.Data.Millis = float64(r.server.now().Sub(begun).Microseconds()) / 1000
+	for _, o := range ex.Considered {
+		out.Data.Considered = append(out.Data.Considered, option{o.Plan, o.Keys, o.Guessed, o.Ordered, o.Covered, o.Chosen})
+	}
+	return r.answerJSON(fasthttp.StatusOK, out)
+}
+
 // answerPage answers a list with its envelope.
 func (r *request) answerPage(page *kv.Page) error {
 	b := append(r.answer(fasthttp.StatusOK), `{"success":true,"data":{"items":[`...)

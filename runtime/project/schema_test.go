@@ -96,7 +96,7 @@ func TestValidate(t *testing.T) {
 		{"indexes of declared paths", `{"name":"p","collections":[{"name":"c","fields":[{"key":"a","type":"Object","fields":[{"key":"b","type":"String"}]},{"key":"free","type":"Object"}],"indexes":[["a.b","createdAt"],["free.x"]]}]}`, nil},
 		{"indexes that cannot be", `{"name":"p","collections":[{"name":"c","fields":[{"key":"a","type":"String"}],"indexes":[["a"],["a"],["b"],["a","a"],[],["a.x"]]}]}`,
 			[]string{"collections[0].indexes[1]: is the same as collections[0].indexes[0]", `collections[0].indexes[2][0]: "b" is not a declared field`,
-				`collections[0].indexes[3][1]: names "a" twice`, "collections[0].indexes[4]: must name 1 to 8 fields", `collections[0].indexes[5][0]: "a.x" is not a declared field`}},
+				`collections[0].indexes[3][1]: names "a" twice`, "collections[0].indexes[4]: must name 1 to 4 fields", `collections[0].indexes[5][0]: "a.x" is not a declared field`}},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

@@ -53,7 +53,7 @@ const (
 	maxFields      = 256 // of one collection or one Object
 	maxLevels      = 3   // fields, their fields, and theirs
 	maxIndexes     = 32  // compound, of one collection
-	maxIndexPaths  = 8
+	maxIndexPaths  = 4
 	maxNameLength  = 64
 	maxKeyLength   = 128
 	maxBodyBytes   = 64 << 20
