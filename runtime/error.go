@@ -71,6 +71,7 @@ var (
 	errRouteNotFound    = reason(404, "route.not_found", "Not Found")
 	errMethod           = reason(405, "route.method_not_allowed", "Method Not Allowed")
 	errHeaderTooLarge   = reason(431, "request.header_too_large", "Request header fields too large.")
+	errConnections      = retry("busy.connections", "The server has too many connections. Please try again shortly.")
 	errTimeout          = reason(408, "request.timeout", "The request was not received in time.")
 )
 

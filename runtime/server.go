@@ -157,11 +157,11 @@ func (s *Server) listen(addr string, handler fasthttp.RequestHandler, maxBody in
 	if err != nil {
 		return nil, err
 	}
-	return &listener{lingerListener{ln}, &fasthttp.Server{
+	return &listener{&boundedListener{Listener: ln, limit: int64(s.opt.Connections)}, &fasthttp.Server{
 		Handler:                      handler,
 		ErrorHandler:                 s.refuseConnection,
 		Name:                         "sluice",
-		Concurrency:                  s.opt.Connections,
+		Concurrency:                  2 * s.opt.Connections, // the listener's own limit comes first
 		ReadBufferSize:               s.opt.HeaderBytes,
 		MaxRequestBodySize:           maxBody,
 		ReadTimeout:                  s.opt.Timeout,

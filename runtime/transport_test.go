@@ -148,3 +148,38 @@ func TestDuplicateHeaders(t *testing.T) {
 		}
 	}
 }
+
+// TestConnectionLimit: one connection too many learns that it is, and the next one finds room when another has gone.
+func TestConnectionLimit(t *testing.T) {
+	n := start(t, blog, func(o *runtime.Options) { o.Connections = 2 })
+	var held []net.Conn
+	for range 2 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "GET /livez HTTP/1.1\r\nHost: node\r\n\r\n")
+		if res, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || res.StatusCode != 200 {
+			t.Fatalf("a connection within the limit: %v %v", res, err)
+		}
+		held = append(held, c)
+	}
+	answers, closed := n.raw("GET /livez HTTP/1.1\r\nHost: node\r\n\r\n")
+	if len(answers) != 1 || answers[0].StatusCode != 503 || answers[0].Header.Get("Retry-After") == "" || !closed {
+		t.Fatalf("a connection beyond it: %v, closed %v", answers, closed)
+	}
+	if body, _ := io.ReadAll(answers[0].Body); !bytes.Contains(body, []byte(`"reason":"busy.connections"`)) {
+		t.Errorf("not the error envelope: %s", body)
+	}
+	held[0].Close()
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		answers, _ := n.raw("GET /livez HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")
+		if len(answers) == 1 && answers[0].StatusCode == 200 {
+			return
+		}
+		if time.Since(begun) > 10*time.Second {
+			t.Fatal("the room that a closed connection left was never used")
+		}
+	}
+}
