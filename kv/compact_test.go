@@ -189,7 +189,7 @@ func TestCompactKeepsWhatIsWrittenMeanwhile(t *testing.T) {
 	for seed := range uint64(10) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		db := holey(t, t.TempDir(), kv.Options{})
-		db.Bolt().NoSync = true
+		db.NoSync()
 		model, number := kvtest.NewModel(), 0
 		var want []string
 		db.SetTestHook(func(at string) {

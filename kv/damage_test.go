@@ -209,7 +209,7 @@ func TestDamagedValues(t *testing.T) {
 		}
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
-	db.Bolt().NoSync = true
+	db.NoSync()
 	tried := 0
 	for _, p := range places {
 		if p.bucket == "" || p.bucket == "m" && p.key != "state" {

@@ -27,3 +27,10 @@ func (db *DB) SetTestPlan(f func(n int) int) { db.testPlan = f }
 
 // Bolt is the file underneath, for damaging it.
 func (db *DB) Bolt() *bolt.DB { return db.file.Load().bolt }
+
+// NoSync stops syncing, which the tests of what is written need not wait for.
+func (db *DB) NoSync() {
+	db.applyMu.Lock()
+	defer db.applyMu.Unlock()
+	db.Bolt().NoSync = true
+}

@@ -26,7 +26,7 @@ func open(t rapid.TB, dir string) *kv.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.Bolt().NoSync = true // what is written is tested, not whether it lasts
+	db.NoSync() // what is written is tested, not whether it lasts
 	return db
 }
 
