@@ -14,9 +14,9 @@ UNIT = $$($(GO) list ./... | grep -v '/e2e$$')
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 
-.PHONY: test build lint fmt vet staticcheck vuln unit sdk e2e wasm bench fuzz clean help
+.PHONY: test build lint fmt vet staticcheck vuln unit faults torture sdk e2e wasm bench fuzz clean help
 
-test: lint unit sdk e2e ## everything that must hold before a change lands
+test: lint unit faults sdk e2e ## everything that must hold before a change lands
 
 build: ## the binary, bin/sluice
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/sluice ./cmd/sluice
@@ -38,6 +38,12 @@ vuln:
 
 unit: ## the tests beside the code, with the race detector
 	$(GO) test -race -timeout 5m $(UNIT)
+
+faults: ## kills, full and failing disks, damage, races: the short form
+	cd torture && $(GO) vet ./... && $(GO) test -count=1 -timeout 5m ./...
+
+torture: ## the same, for hours
+	cd torture && TORTURE=long $(GO) test -count=1 -timeout 12h -v ./...
 
 sdk: ## the modules of their own: the hook author's library, the demo's guest, the benchmarks
 	cd sdk/go && $(GO) vet ./... && $(GO) test -race ./...
