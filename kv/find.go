@@ -212,8 +212,9 @@ func (f *finder) suggest() []string {
 func (f *finder) inOrder() error {
 	total, more, all := int64(0), false, f.walksAll()
 	// Looking for one more match may cost a whole scan; a page that turns out
-	// empty is cheaper.
-	blind := f.chosen.residual > 0
+	// empty is cheaper. Who walks everything for the total sees it anyway, and
+	// must say so: a next page that only others' documents promise tells of them.
+	blind := f.chosen.residual > 0 && !all
 	_, placed := f.chosen.source.(*indexSource)
 	placed = placed && !all // it begins behind After by itself
 	err := f.candidates(func(d Document) bool {

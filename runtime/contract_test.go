@@ -282,6 +282,9 @@ func TestLists(t *testing.T) {
 	if a.field("success") != "true" || a.field("data.total") != "2" || a.field("data.page") != "1" || a.field("data.limit") != "1" || a.field("message") != "Data fetched successfully" {
 		t.Errorf("list envelope: %s", a.body)
 	}
+	if a = n.send("GET", "/api/data/posts?price_gte=2&limit=2", "", n.as(n.pk, "")...).want(t, 200); a.field("data.nextCursor") != "null" {
+		t.Errorf("a last page that is full promises another: %s", a.body)
+	}
 	a = n.send("GET", "/api/data/posts?count=true&price_gte=2&limit=1", "", n.as(n.pk, "")...).want(t, 200)
 	if a.body != `{"success":true,"data":{"count":2},"message":"Count fetched successfully."}` {
 		t.Errorf("count: %s", a.body)
