@@ -3,8 +3,6 @@ package snapshot_test
 import (
 	"bytes"
 	"errors"
-	"os"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -137,49 +135,6 @@ func TestAMemoryOfNothing(t *testing.T) {
 		memory.Free()
 		image.Close()
 	}
-}
-
-// Images and memories come and go without leaving descriptors or mappings behind.
-func TestNothingLeaks(t *testing.T) {
-	if _, err := os.Stat("/proc/self/maps"); err != nil {
-		t.Skip("the system does not tell what a process has open")
-	}
-	spaces := methods(t)
-	round := func() {
-		for _, space := range spaces {
-			image, err := space.Image(make([]byte, 4*wasmPage))
-			if err != nil {
-				t.Fatal(err)
-			}
-			memory, err := image.Memory(16 * wasmPage)
-			if err != nil {
-				t.Fatal(err)
-			}
-			memory.Reallocate(8 * wasmPage)[7*wasmPage] = 1
-			memory.Free()
-			image.Close()
-		}
-	}
-	round()
-	files, maps := open(t)
-	for range 500 {
-		round()
-	}
-	if filesAfter, mapsAfter := open(t); filesAfter > files+2 || mapsAfter > maps+20 {
-		t.Errorf("%d files and %d mappings, before %d and %d", filesAfter, mapsAfter, files, maps)
-	}
-}
-
-func open(t *testing.T) (files, maps int) {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries), strings.Count(string(text), "\n")
 }
 
 // BenchmarkRestore is what one call pays for five pages it has written to.
