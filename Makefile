@@ -40,6 +40,7 @@ unit: ## the tests beside the code, with the race detector
 	$(GO) test -race -timeout 5m $(UNIT)
 
 faults: ## kills, full and failing disks, damage, races: the short form
+	@[ "$$(id -u)" = 0 ] || echo "*** Not root: the tests that mount a disk of their own (power cuts, disk errors, full disks) do not run. ***" >&2
 	cd torture && $(GO) vet ./... && $(GO) test -count=1 -timeout 5m ./...
 
 torture: ## the same, for hours
