@@ -238,6 +238,11 @@ func TestRollback(t *testing.T) {
 			t.Fatalf("deploy %d: %+v %v", i, d, err)
 		}
 	}
+	onRead := hooks.Manifest{Modules: manifest.Modules, Bindings: []hooks.Binding{{Module: "all", Event: hooks.EventPolicy, Operations: []string{"read"}, Collections: []string{"pairs"}}}}
+	var refused *project.BundleError
+	if _, err := registry.Deploy(t.Context(), p, onRead, map[string][]byte{"all.wasm": deny}); !errors.As(err, &refused) {
+		t.Errorf("a policy that would never be asked was deployed: %v", err)
+	}
 	token, _ := n.user("alice@example.com")
 	n.send("POST", "/api/data/pairs", `{"a":1}`, n.as(n.pk, token)...).want(t, 403)
 	if d, err := registry.Rollback(t.Context(), p, 1); err != nil || d.Version != 3 {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/sluice-edge/sluice/hooks"
@@ -88,6 +89,9 @@ func (r *Registry) activate(ctx context.Context, p *Project, m hooks.Manifest, m
 	if p.broken != nil {
 		return nil, ErrBroken
 	}
+	if err := refuseUnasked(&m); err != nil {
+		return nil, &BundleError{err}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	bundle, err := r.host.Load(ctx, m, modules)
@@ -116,6 +120,17 @@ func (r *Registry) activate(ctx context.Context, p *Project, m hooks.Manifest, m
 		r.log.WarnContext(ctx, "modules of versions that are no longer kept were not removed", "project", p.ID, "error", err)
 	}
 	return done, nil
+}
+
+// refuseUnasked refuses a binding that the server would never ask. A policy on reads that is silently not asked would show
+// what it was deployed to hide.
+func refuseUnasked(m *hooks.Manifest) error {
+	for _, b := range m.Bindings {
+		if slices.Contains(b.Operations, hooks.OpRead.String()) {
+			return fmt.Errorf("module %q is bound to the operation %q, on which policies are not asked yet; reads are guarded by rls", b.Module, hooks.OpRead)
+		}
+	}
+	return nil
 }
 
 // storeBundle writes the module files and makes them durable, and builds the batch that names them and forgets the oldest
