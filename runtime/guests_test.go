@@ -238,10 +238,16 @@ func TestRollback(t *testing.T) {
 			t.Fatalf("deploy %d: %+v %v", i, d, err)
 		}
 	}
-	onRead := hooks.Manifest{Modules: manifest.Modules, Bindings: []hooks.Binding{{Module: "all", Event: hooks.EventPolicy, Operations: []string{"read"}, Collections: []string{"pairs"}}}}
-	var refused *project.BundleError
-	if _, err := registry.Deploy(t.Context(), p, onRead, map[string][]byte{"all.wasm": deny}); !errors.As(err, &refused) {
-		t.Errorf("a policy that would never be asked was deployed: %v", err)
+	for name, binding := range map[string]hooks.Binding{
+		"on reads":                 {Module: "all", Event: hooks.EventPolicy, Operations: []string{"read"}, Collections: []string{"pairs"}},
+		"on a misspelt collection": {Module: "all", Event: hooks.EventPolicy, Collections: []string{"pair"}},
+		"on accounts":              {Module: "all", Event: hooks.EventBeforeInsert, Collections: []string{"users"}},
+	} {
+		unasked := hooks.Manifest{Modules: manifest.Modules, Bindings: []hooks.Binding{binding}}
+		var refused *project.BundleError
+		if _, err := registry.Deploy(t.Context(), p, unasked, map[string][]byte{"all.wasm": deny}); !errors.As(err, &refused) {
+			t.Errorf("a guest %s, which would never be asked, was deployed: %v", name, err)
+		}
 	}
 	token, _ := n.user("alice@example.com")
 	n.send("POST", "/api/data/pairs", `{"a":1}`, n.as(n.pk, token)...).want(t, 403)

@@ -89,11 +89,11 @@ func (r *Registry) activate(ctx context.Context, p *Project, m hooks.Manifest, m
 	if p.broken != nil {
 		return nil, ErrBroken
 	}
-	if err := refuseUnasked(&m); err != nil {
-		return nil, &BundleError{err}
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := refuseUnasked(&m, p.State().Config); err != nil {
+		return nil, &BundleError{err}
+	}
 	bundle, err := r.host.Load(ctx, m, modules)
 	if err != nil {
 		return nil, &BundleError{err}
@@ -122,12 +122,20 @@ func (r *Registry) activate(ctx context.Context, p *Project, m hooks.Manifest, m
 	return done, nil
 }
 
-// refuseUnasked refuses a binding that the server would never ask. A policy on reads that is silently not asked would show
-// what it was deployed to hide.
-func refuseUnasked(m *hooks.Manifest) error {
+// refuseUnasked refuses a binding that the server would never ask: a policy that is silently not asked lets happen what it
+// was deployed to prevent.
+func refuseUnasked(m *hooks.Manifest, cfg *Config) error {
 	for _, b := range m.Bindings {
 		if slices.Contains(b.Operations, hooks.OpRead.String()) {
 			return fmt.Errorf("module %q is bound to the operation %q, on which policies are not asked yet; reads are guarded by rls", b.Module, hooks.OpRead)
+		}
+		for _, name := range b.Collections {
+			switch {
+			case name == Users:
+				return fmt.Errorf("module %q is bound to %q, for which guests are not asked yet: accounts have endpoints of their own", b.Module, name)
+			case cfg.Collection(name) == nil:
+				return fmt.Errorf("module %q is bound to the collection %q, which the project does not declare", b.Module, name)
+			}
 		}
 	}
 	return nil
