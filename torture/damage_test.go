@@ -186,6 +186,9 @@ func judge(t *testing.T, dir string) string {
 // TestDamage: a damaged project is refused, or what is damaged in it is an
 // error, or nothing that is read was hit. No wrong answer, no crash, no hang.
 func TestDamage(t *testing.T) {
+	// The two pages at the front are heads. One that is lost, flipped or overwritten by the other leaves the whole state
+	// before the last commit, and nothing in the file can tell that there was a later one: chance keeps off them.
+	const heads = 2 * 4096
 	clean, crashed := sample(t)
 	other, _ := sample(t)
 	seed := rand.Uint64()
@@ -223,7 +226,7 @@ func TestDamage(t *testing.T) {
 		i := either()
 		data := bytes.Clone(i.data)
 		for range 1 + rnd.IntN(3) {
-			data[rnd.IntN(len(data))] ^= 1 << rnd.IntN(8)
+			data[heads+rnd.IntN(len(data)-heads)] ^= 1 << rnd.IntN(8)
 		}
 		try("flipped bits", image{data, i.identity}, "refused", "noticed", "right")
 	}
@@ -231,7 +234,7 @@ func TestDamage(t *testing.T) {
 	for range long(60, 300) {
 		i := either()
 		data := bytes.Clone(i.data)
-		to := rnd.IntN(len(data) / 4096)
+		to := heads/4096 + rnd.IntN((len(data)-heads)/4096)
 		switch rnd.IntN(3) {
 		case 0:
 			clear(page(data, to))
