@@ -39,9 +39,14 @@ vuln:
 unit: ## the tests beside the code, with the race detector
 	$(GO) test -race -timeout 5m $(UNIT)
 
+# Tests that mount a disk, where the machine does not allow it.
+MOUNTING = ^Test(PowerCuts|DiskErrors|FullDisk)$$
+
 faults: ## kills, full and failing disks, damage, races: the short form
-	@[ "$$(id -u)" = 0 ] || echo "*** Not root: the tests that mount a disk of their own (power cuts, disk errors, full disks) do not run. ***" >&2
-	cd torture && $(GO) vet ./... && $(GO) test -count=1 -timeout 5m ./...
+	cd torture && $(GO) vet ./...
+	@if .ci/can-mount; then cd torture && $(GO) test -count=1 -timeout 5m ./...; else \
+		echo "*** This user cannot mount a disk here: power cuts, disk errors and full disks are left out. ***" >&2; \
+		cd torture && $(GO) test -count=1 -timeout 5m -skip '$(MOUNTING)' ./...; fi
 
 torture: ## the same, for hours
 	cd torture && TORTURE=long $(GO) test -count=1 -timeout 12h -v ./...
