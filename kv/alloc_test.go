@@ -23,7 +23,7 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 		// bbolt's Bucket.Get makes a cursor and its stack.
 		{"get", 3, func() error { _, err := s.Get(c, id); return err }},
 		{"a count that examines 3000 documents", 16, func() error {
-			_, err := s.Count(ctx, c, where, 0)
+			_, err := s.Count(ctx, c, &kv.Query{Where: where})
 			return err
 		}},
 		{"the newest 20", 14, func() error { _, err := s.Find(ctx, c, &kv.Query{Limit: 20}); return err }},

@@ -36,10 +36,10 @@ const (
 // plan picks the cheapest source. With explain it estimates all of them.
 func (f *finder) plan(explain bool) error {
 	if src := f.lookup(); src != nil {
-		f.choose(candidate{source: src, streams: len(f.order) == 0, residual: len(f.filter.preds)})
+		f.choose(candidate{source: src, streams: len(f.order) == 0, residual: f.filter.terms()})
 		return nil
 	}
-	all := candidate{streams: len(f.order) == 0, residual: len(f.filter.preds)}
+	all := candidate{streams: len(f.order) == 0, residual: f.filter.terms()}
 	all.covered = all.residual == 0
 	var list []candidate
 	if all.residual > 0 || !all.streams || explain {
@@ -52,6 +52,11 @@ func (f *finder) plan(explain bool) error {
 				list = append(list, x)
 			}
 		}
+		unions, err := f.unions()
+		if err != nil {
+			return err
+		}
+		list = append(list, unions...)
 	}
 	if pick := f.s.db.testPlan; pick != nil && len(list) > 0 {
 		list = append(list, all)
@@ -94,7 +99,9 @@ func (f *finder) choose(c candidate) {
 	f.page.Plan = f.chosen.source.name()
 	if x, ok := c.source.(*indexSource); ok {
 		if f.walksAll() || !x.ordered {
-			x.after = nil
+			for part := range x.parts {
+				part.after = nil
+			}
 		}
 		if x.ordered && x.pure && !f.walksAll() {
 			x.skip, f.skip = f.skip, 0
@@ -169,7 +176,9 @@ func (f *finder) estimate(list []candidate) error {
 		if !ok {
 			c.keys = documents
 		} else {
-			c.keys = countKeys(x.b, x.spans, maxEstimate)
+			for part := range x.parts {
+				c.keys += countKeys(part.b, part.spans, maxEstimate-c.keys)
+			}
 			if c.guessed = c.keys >= maxEstimate; c.guessed {
 				switch {
 				case c.ranged:
@@ -225,7 +234,7 @@ func (f *finder) byIndex(x *Index) (c candidate, ok bool, err error) {
 		return c, false, err
 	}
 	src := &indexSource{s: f.s, c: f.c, x: x, b: b}
-	c = candidate{source: src, residual: len(f.filter.preds)}
+	c = candidate{source: src, residual: f.filter.terms()}
 	var fixed [][]byte // the one key of a fixed field, nil if it has several
 	prefixes := [][]byte{nil}
 	whole := true
@@ -271,7 +280,7 @@ func (f *finder) byIndex(x *Index) (c candidate, ok bool, err error) {
 		src.spans = []span{everything}
 	}
 	even := u == (uneven{})
-	c.covered = len(f.filter.preds) == 0 || c.residual == 0 && whole && (even || u.loose == 0 && len(src.spans) == 1 && c.equal == len(x.Fields))
+	c.covered = f.filter.terms() == 0 || c.residual == 0 && whole && (even || u.loose == 0 && len(src.spans) == 1 && c.equal == len(x.Fields))
 	src.repeats = !even
 	f.followOrder(&c, src, &u, fixed)
 	src.pure = c.streams && c.residual == 0 && whole && u.loose == 0

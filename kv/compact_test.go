@@ -86,7 +86,7 @@ func TestCompact(t *testing.T) {
 		}
 		kvtest.Commit(t, db, kv.Op{Kind: kv.OpDropCollection, Name: "posts"})
 		c, _ := s.Collection("posts")
-		if n, err := s.Count(context.Background(), c, nil, 0); err != nil || n != 400 {
+		if n, err := s.Count(context.Background(), c, &kv.Query{}); err != nil || n != 400 {
 			t.Errorf("%d documents, %v", n, err)
 		}
 		if _, ok := view(t, db).Collection("posts"); ok {
@@ -266,7 +266,7 @@ func TestCompactUnderLoad(t *testing.T) {
 				return
 			}
 			c, _ := s.Collection("posts")
-			if n, err := s.Count(context.Background(), c, nil, 0); err != nil || n != 400 {
+			if n, err := s.Count(context.Background(), c, &kv.Query{}); err != nil || n != 400 {
 				t.Errorf("%d documents, %v", n, err)
 			}
 			s.Close()

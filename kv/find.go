@@ -30,16 +30,16 @@ func (s *Snapshot) Find(ctx context.Context, c *Collection, q *Query) (page *Pag
 	return f.page, nil
 }
 
-// Count counts the documents that match. Without a predicate it costs nothing,
-// nor much with predicates that one index answers; otherwise it looks at up to
-// budget documents (0: DefaultBudget).
-func (s *Snapshot) Count(ctx context.Context, c *Collection, where []Predicate, budget int) (n int, err error) {
+// Count counts the documents that match Where and Any; of the rest of the query
+// only the budget matters. Without conditions it costs nothing, nor much with
+// predicates that one index answers; otherwise it looks at documents.
+func (s *Snapshot) Count(ctx context.Context, c *Collection, q *Query) (n int, err error) {
 	defer catch(&err, debug.SetPanicOnFault(true))
-	if len(where) == 0 {
+	if len(q.Where) == 0 && len(q.Any) == 0 {
 		st, err := s.State(c)
 		return int(st.Documents), err
 	}
-	f, err := newFinder(ctx, s, c, &Query{Where: where, Budget: budget, Total: true})
+	f, err := newFinder(ctx, s, c, &Query{Where: q.Where, Any: q.Any, Budget: q.Budget, Total: true})
 	if err != nil {
 		return 0, err
 	}
@@ -96,7 +96,7 @@ func newFinder(ctx context.Context, s *Snapshot, c *Collection, q *Query) (*find
 		return nil, fmt.Errorf("kv: find in %s: a negative bound", c.Name)
 	}
 	var err error
-	if f.filter, err = compile(q.Where); err != nil {
+	if f.filter, err = compile(q); err != nil {
 		return nil, err
 	}
 	f.order = q.Sort
@@ -115,12 +115,12 @@ func newFinder(ctx context.Context, s *Snapshot, c *Collection, q *Query) (*find
 
 // walksAll says that every match is looked at, for the total.
 func (f *finder) walksAll() bool {
-	return f.q.Total && len(f.filter.preds) > 0 && !f.chosen.covered
+	return f.q.Total && f.filter.terms() > 0 && !f.chosen.covered
 }
 
 // total counts what matches without looking at documents.
 func (f *finder) total() (int64, error) {
-	if x, ok := f.chosen.source.(*indexSource); ok && len(f.filter.preds) > 0 {
+	if x, ok := f.chosen.source.(*indexSource); ok && f.filter.terms() > 0 {
 		return x.count(f.ctx, f.budget)
 	}
 	st, err := f.s.State(f.c)

@@ -85,7 +85,7 @@ func BenchmarkIndexed(b *testing.B) {
 					b.Fatal(err)
 				}
 				c, _ := s.Collection("posts")
-				if n, err := s.Count(context.Background(), c, owner(i), 0); err != nil || n < 30 {
+				if n, err := s.Count(context.Background(), c, &kv.Query{Where: owner(i)}); err != nil || n < 30 {
 					b.Fatal(n, err)
 				}
 				s.Close()

@@ -37,6 +37,7 @@ func prefixEnd(p []byte) []byte {
 // spanCursor walks the entries of a span in either direction.
 type spanCursor struct {
 	span
+	of  *indexSource // whose span it is
 	cur *bolt.Cursor
 	key []byte // nil: at the end
 }
@@ -114,13 +115,34 @@ type indexSource struct {
 	repeats bool     // a document may have several entries in the spans
 	pure    bool     // every entry is of a document that matches
 	skip    int      // if ordered and pure: entries to leave out
+	// more are parts of other indexes, for a union: all in the same order, if it
+	// is ordered.
+	more []*indexSource
 
 	docs   *bolt.Cursor
 	suffix []byte // of the entry that led to the document yielded, nil of a loose one
 	err    error
 }
 
-func (x *indexSource) name() string { return "index:" + strings.Join(x.x.Fields, ",") }
+func (x *indexSource) name() string {
+	name := "index:" + strings.Join(x.x.Fields, ",")
+	for _, part := range x.more {
+		name += "|" + strings.Join(part.x.Fields, ",")
+	}
+	return name
+}
+
+// parts yields the source itself and what else it is the union of.
+func (x *indexSource) parts(yield func(*indexSource) bool) {
+	if !yield(x) {
+		return
+	}
+	for _, part := range x.more {
+		if !yield(part) {
+			return
+		}
+	}
+}
 
 // count counts the entries of the spans.
 func (x *indexSource) count(ctx context.Context, budget int) (int64, error) {
@@ -142,7 +164,7 @@ func (x *indexSource) count(ctx context.Context, budget int) (int64, error) {
 
 func (x *indexSource) each(desc bool, yield func(DocID, []byte) bool) error {
 	docs := x.s.documents(x.c)
-	if docs == nil || len(x.spans) == 0 {
+	if docs == nil {
 		return nil
 	}
 	x.docs = docs.Cursor()
@@ -157,36 +179,48 @@ func (x *indexSource) each(desc bool, yield func(DocID, []byte) bool) error {
 // walk goes through the spans one by one.
 func (x *indexSource) walk(yield func(DocID, []byte) bool) {
 	var seen map[DocID]struct{}
-	if x.repeats {
+	if x.repeats || x.more != nil {
 		seen = make(map[DocID]struct{})
 	}
-	cur := spanCursor{cur: x.b.Cursor()}
-	for _, cur.span = range x.spans {
-		for cur.start(false, nil); cur.key != nil; cur.next(false) {
-			if seen != nil {
-				id, ok := x.id(&cur)
-				if !ok {
-					return
-				}
-				if _, twice := seen[id]; twice {
-					continue
-				}
-				seen[id] = struct{}{}
-			}
-			if !x.load(&cur, yield) {
+	for part := range x.parts {
+		cur := spanCursor{of: part, cur: part.b.Cursor()}
+		for _, cur.span = range part.spans {
+			if !x.walkSpan(&cur, seen, yield) {
 				return
 			}
 		}
 	}
 }
 
+// walkSpan goes through one span, and leaves out what was seen if that is kept.
+func (x *indexSource) walkSpan(cur *spanCursor, seen map[DocID]struct{}, yield func(DocID, []byte) bool) bool {
+	for cur.start(false, nil); cur.key != nil; cur.next(false) {
+		if seen != nil {
+			id, ok := x.id(cur)
+			if !ok {
+				return false
+			}
+			if _, twice := seen[id]; twice {
+				continue
+			}
+			seen[id] = struct{}{}
+		}
+		if !x.load(cur, yield) {
+			return false
+		}
+	}
+	return true
+}
+
 // merge goes through the spans together: each is in order by itself.
 func (x *indexSource) merge(desc bool, yield func(DocID, []byte) bool) {
 	cursors := make([]spanCursor, 0, len(x.spans))
-	for _, s := range x.spans {
-		c := spanCursor{span: s, cur: x.b.Cursor()}
-		if c.start(desc, x.after); c.key != nil {
-			cursors = append(cursors, c)
+	for part := range x.parts {
+		for _, s := range part.spans {
+			c := spanCursor{span: s, of: part, cur: part.b.Cursor()}
+			if c.start(desc, part.after); c.key != nil {
+				cursors = append(cursors, c)
+			}
 		}
 	}
 	h := spanHeap{cursors, desc}
@@ -219,7 +253,7 @@ func (x *indexSource) corrupt(format string, id DocID) error {
 
 func (x *indexSource) id(c *spanCursor) (id DocID, ok bool) {
 	if len(c.key) < c.cut+len(id) {
-		x.err = x.corrupt("an entry is cut short", id)
+		x.err = c.of.corrupt("an entry is cut short", id)
 		return id, false
 	}
 	return DocID(c.key[len(c.key)-len(id):]), true
@@ -233,7 +267,7 @@ func (x *indexSource) load(c *spanCursor, yield func(DocID, []byte) bool) bool {
 	}
 	k, v := x.docs.Seek(id[:])
 	if !bytes.Equal(k, id[:]) {
-		x.err = x.corrupt("an entry leads to a document that is not there: ", id)
+		x.err = c.of.corrupt("an entry leads to a document that is not there: ", id)
 		return false
 	}
 	x.suffix = nil

@@ -83,7 +83,7 @@ func TestIndexPlans(t *testing.T) {
 		s := view(t, db)
 		c, _ := s.Collection("shop")
 		where := []kv.Predicate{is("owner", kv.Eq, one), is("day", kv.Gte, kv.String("0100"))}
-		if n, err := s.Count(context.Background(), c, where, 3); err != nil || n != 200 {
+		if n, err := s.Count(context.Background(), c, &kv.Query{Where: where, Budget: 3}); err != nil || n != 200 {
 			t.Errorf("got %d, %v", n, err)
 		}
 	})
@@ -140,7 +140,7 @@ func TestIndexEdges(t *testing.T) {
 				if got := idsOf(page.Docs); !slices.Equal(got, want) {
 					t.Errorf("%s: got %v, want %v", page.Plan, got, want)
 				}
-				n, err := s.Count(context.Background(), c, []kv.Predicate{tt.where}, 0)
+				n, err := s.Count(context.Background(), c, &kv.Query{Where: []kv.Predicate{tt.where}})
 				if err != nil || n != len(want) {
 					t.Errorf("count %d, %v", n, err)
 				}

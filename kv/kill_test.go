@@ -94,7 +94,7 @@ func TestKill(t *testing.T) {
 		}
 		for _, name := range []string{"a", "b"} {
 			c, _ := s.Collection(name)
-			if n, err := s.Count(context.Background(), c, nil, 0); err != nil || int64(n) != s.Counter("pairs") {
+			if n, err := s.Count(context.Background(), c, &kv.Query{}); err != nil || int64(n) != s.Counter("pairs") {
 				t.Errorf("%d documents in %s, %d pairs, %v", n, name, s.Counter("pairs"), err)
 			}
 		}

@@ -3,6 +3,7 @@ package kv
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/sluice-edge/sluice/kv/jsondoc"
 )
@@ -13,10 +14,14 @@ const fieldID = "_id"
 // filter is a compiled Where. It has scratch memory: one goroutine at a time.
 type filter struct {
 	preds []pred
-	key   []byte // of a value at a path
-	id    []byte // JSON text of an id
-	text  []byte // of a string
+	any   []alternatives // each must hold, too
+	key   []byte         // of a value at a path
+	id    []byte         // JSON text of an id
+	text  []byte         // of a string
 }
+
+// alternatives are compiled Alternatives.
+type alternatives [][]pred
 
 type pred struct {
 	Predicate
@@ -24,8 +29,25 @@ type pred struct {
 	null bool    // one of them is null, which a missing value equals
 }
 
-func compile(where []Predicate) (*filter, error) {
-	f := &filter{preds: make([]pred, len(where))}
+func compile(q *Query) (f *filter, err error) {
+	f = &filter{}
+	if f.preds, err = compileAll(q.Where); err != nil || len(q.Any) == 0 {
+		return f, err
+	}
+	f.any = make([]alternatives, len(q.Any))
+	for i, choice := range q.Any {
+		f.any[i] = make(alternatives, len(choice))
+		for n, where := range choice {
+			if f.any[i][n], err = compileAll(where); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return f, nil
+}
+
+func compileAll(where []Predicate) ([]pred, error) {
+	preds := make([]pred, len(where))
 	for i, w := range where {
 		p := pred{Predicate: w, alts: make([]Value, len(w.Values))}
 		for n, v := range w.Values {
@@ -48,10 +70,13 @@ func compile(where []Predicate) (*filter, error) {
 		default:
 			return nil, fmt.Errorf("kv: query: unknown comparison on %q", w.Path)
 		}
-		f.preds[i] = p
+		preds[i] = p
 	}
-	return f, nil
+	return preds, nil
 }
+
+// terms is how many conditions there are that must hold together.
+func (f *filter) terms() int { return len(f.preds) + len(f.any) }
 
 // idValue turns the text of an id of either case into that which documents
 // have.
@@ -69,10 +94,23 @@ func valueID(v Value) (DocID, bool) {
 	return ParseDocID(v.text[1 : len(v.text)-1])
 }
 
-// match reports whether a document fulfils every predicate.
+// match reports whether a document fulfils every condition.
 func (f *filter) match(d Document) bool {
-	for i := range f.preds {
-		if !f.holds(&f.preds[i], d) {
+	if !f.all(f.preds, d) {
+		return false
+	}
+	for _, choice := range f.any {
+		if !slices.ContainsFunc(choice, func(preds []pred) bool { return f.all(preds, d) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// all reports whether a document fulfils every one of some predicates.
+func (f *filter) all(preds []pred, d Document) bool {
+	for i := range preds {
+		if !f.holds(&preds[i], d) {
 			return false
 		}
 	}
@@ -172,9 +210,17 @@ func (f *filter) unquote(raw []byte) []byte {
 // fields lists the paths that the filter looks at, but for the id.
 func (f *filter) fields() []string {
 	var out []string
-	for _, p := range f.preds {
-		if p.Path != fieldID {
-			out = append(out, p.Path)
+	add := func(preds []pred) {
+		for _, p := range preds {
+			if p.Path != fieldID {
+				out = append(out, p.Path)
+			}
+		}
+	}
+	add(f.preds)
+	for _, choice := range f.any {
+		for _, preds := range choice {
+			add(preds)
 		}
 	}
 	return out

@@ -33,6 +33,11 @@ type Predicate struct {
 	Pattern *regexp.Regexp
 }
 
+// Alternatives are conditions of which one is enough; each is a list of
+// predicates that must hold together. None at all are never fulfilled, an empty
+// list always.
+type Alternatives [][]Predicate
+
 // SortKey is one level of an order. Missing and null are equal and come first
 // when ascending; then false, true, numbers, strings, arrays, objects.
 type SortKey struct {
@@ -50,6 +55,8 @@ const (
 type Query struct {
 	// Where must hold together.
 	Where []Predicate
+	// Any must hold, too, each of them.
+	Any []Alternatives
 	// Sort orders the result, ties by id in the direction of the last key.
 	// Empty means newest first, which is id descending.
 	Sort []SortKey
@@ -79,7 +86,7 @@ type Page struct {
 	// nil when nothing follows. It is the caller's.
 	Next []byte
 	// Plan names how the documents were found: "id", "unique:<index>",
-	// "index:<fields>", or "scan" (of the collection by id); with "+sort" when
+	// "index:<fields>", several of them with "|" between, or "scan" (of the collection by id); with "+sort" when
 	// that was not the order asked for, and all matches were looked at.
 	Plan string
 }

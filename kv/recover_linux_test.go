@@ -78,7 +78,7 @@ func TestBrokenDisk(t *testing.T) {
 			}
 			s := view(t, db)
 			c, _ = s.Collection("posts")
-			if n, err := s.Count(context.Background(), c, nil, 0); err != nil || n != 21 {
+			if n, err := s.Count(context.Background(), c, &kv.Query{}); err != nil || n != 21 {
 				t.Errorf("%d documents, %v", n, err)
 			}
 			if got := files(t, dir); strings.Contains(got, "new-") {

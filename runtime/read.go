@@ -52,7 +52,7 @@ func (r *request) load(id kv.DocID) (kv.Document, error) {
 
 // answerCount answers a list with count=true.
 func (r *request) answerCount(snap *kv.Snapshot, c *kv.Collection) error {
-	n, err := snap.Count(r.reading(), c, r.query.Where, 0)
+	n, err := snap.Count(r.reading(), c, &r.query.Query)
 	if err != nil {
 		return err
 	}
