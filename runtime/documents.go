@@ -87,9 +87,7 @@ func listDocuments(r *request) error {
 	if err := r.query.parse(r.http.QueryArgs(), r.collection); err != nil {
 		return err
 	}
-	if r.readsOwnOnly() {
-		r.query.where(kv.Predicate{Path: r.collection.RLS.OwnerField, Op: kv.Is, Values: []kv.Value{kv.String(r.user.UserID)}})
-	}
+	r.restrict(&r.query.Query)
 	snap, err := r.snapshot()
 	if err != nil {
 		return err
