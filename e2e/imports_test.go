@@ -28,7 +28,10 @@ var rooms = map[string]struct {
 	"runtime/deliver":   {[]string{"kv"}, "what leaves the door was committed; it asks nobody"},
 	"runtime/dashboard": {nil, "the dashboard is embedded files"},
 	"runtime":           {[]string{"runtime/auth", "runtime/project", "runtime/deliver", "runtime/dashboard", "hooks", "kv", "blobs"}, "the server uses rooms and is used by the binary only"},
-	"cmd":               {[]string{"runtime", "runtime/auth", "runtime/project", "hooks", "kv", "blobs", "demo"}, "the binary builds the rooms"},
+	"bundle":            {[]string{"hooks"}, "a directory of a developer's; it knows no node"},
+	"bundle/scaffold":   {nil, "the first files of a bundle are embedded files"},
+	"bundle/cases":      {[]string{"bundle", "runtime", "runtime/auth", "runtime/project", "hooks", "kv"}, "cases run on a whole node in this process; nothing builds on them but the binary"},
+	"cmd":               {[]string{"bundle", "bundle/scaffold", "bundle/cases", "runtime", "runtime/auth", "runtime/project", "hooks", "kv", "blobs", "demo"}, "the binary builds the rooms"},
 	"e2e":               {[]string{"kv"}, "the journeys drive the binary from outside; kv is for looking at the files it leaves"},
 }
 

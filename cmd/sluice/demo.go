@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/sluice-edge/sluice/bundle"
 	"github.com/sluice-edge/sluice/demo"
 	"github.com/sluice-edge/sluice/runtime/project"
 )
@@ -72,7 +73,7 @@ func deployDemo(ctx context.Context, node *client, id string) error {
 			return nil
 		}
 	}
-	manifest, err := parseManifest(demo.Manifest)
+	manifest, err := bundle.ParseManifest(demo.Manifest)
 	if err != nil {
 		return err
 	}

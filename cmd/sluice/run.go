@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 )
@@ -97,6 +99,22 @@ func oneArgument(c *cli.Command) (string, error) {
 	return c.Args().First(), nil
 }
 
+// directory returns the only argument, which is a directory, or the present one.
+func directory(c *cli.Command) (string, error) {
+	dir := "."
+	switch c.Args().Len() {
+	case 0:
+	case 1:
+		dir = c.Args().First()
+	default:
+		return "", usagef("%s takes one %s, got %d; see: %s --help", c.FullName(), c.ArgsUsage, c.Args().Len(), c.FullName())
+	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return "", usagef("%s is not a directory", dir)
+	}
+	return dir, nil
+}
+
 // noArguments refuses what would otherwise be ignored silently.
 func noArguments(c *cli.Command) error {
 	if c.Args().Len() > 0 {
@@ -121,19 +139,76 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// bold sets text off where w is a terminal that wants it (https://no-color.org).
-func (t *terminal) bold(w io.Writer, text string) string {
+// Colours of a terminal.
+const (
+	styleBold  = "1"
+	styleRed   = "31"
+	styleGreen = "32"
+)
+
+// bold, red and green set text off where w is a terminal that wants it (https://no-color.org).
+func (t *terminal) bold(w io.Writer, text string) string  { return styled(w, styleBold, text) }
+func (t *terminal) red(w io.Writer, text string) string   { return styled(w, styleRed, text) }
+func (t *terminal) green(w io.Writer, text string) string { return styled(w, styleGreen, text) }
+
+func styled(w io.Writer, style, text string) string {
 	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || !isTerminal(w) {
 		return text
 	}
-	return "\x1b[1m" + text + "\x1b[0m"
+	return "\x1b[" + style + "m" + text + "\x1b[0m"
 }
 
-// working says on a terminal what is being waited for; done takes the line away again.
+// workingAfter is how long something may take before a person is told what is waited for.
+const workingAfter = time.Second
+
+// working says on a terminal what is being waited for, and for how long, once it has taken a while; done takes the line away
+// again.
 func (t *terminal) working(text string) (done func()) {
 	if !isTerminal(t.err) || os.Getenv("TERM") == "dumb" {
 		return func() {}
 	}
-	fmt.Fprintf(t.err, "%s …", text)
-	return func() { fmt.Fprintf(t.err, "\r%s\r", strings.Repeat(" ", len(text)+2)) }
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		begun, tick := time.Now(), time.NewTicker(workingAfter)
+		defer tick.Stop()
+		shown := 0
+		for {
+			select {
+			case <-tick.C:
+				line := fmt.Sprintf("%s … %d s", text, int(time.Since(begun).Seconds()))
+				shown = max(shown, len(line))
+				fmt.Fprintf(t.err, "\r%s", line)
+			case <-stop:
+				if shown > 0 {
+					fmt.Fprintf(t.err, "\r%s\r", strings.Repeat(" ", shown))
+				}
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
+// shortDuration shows how long something took to a person.
+func shortDuration(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000)
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
+// thousands shows a large number to a person: 46,120.
+func thousands(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }
