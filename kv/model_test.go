@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"testing"
 
@@ -47,54 +46,6 @@ func sound(t rapid.TB, db *kv.DB) {
 	for _, p := range report.Problems {
 		t.Errorf("check: %s: %s", p.Where, p.What)
 	}
-}
-
-func TestModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "kv")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.RemoveAll(dir)
-		db := open(t, dir)
-		defer func() { db.Close() }()
-		model := kvtest.NewModel()
-		pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
-		var made []*kv.Batch
-		for range rapid.IntRange(1, 12).Draw(t, "groups") {
-			var group []*kv.Batch
-			var want []kvtest.Verdict
-			for range 1 + pick(4) {
-				b := kvtest.RandomBatch(pick, model, len(made))
-				if len(made) > 0 && pick(10) == 0 {
-					b = made[pick(len(made))] // delivered again
-				} else {
-					made = append(made, b)
-				}
-				group = append(group, b)
-				want = append(want, model.Apply(b))
-			}
-			results, err := db.Apply(group)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i, r := range results {
-				if got := (kvtest.Verdict{Commit: r.Commit, Why: kvtest.Why(r.Err)}); got != want[i] {
-					t.Fatalf("batch %+v: got %+v (%v), want %+v", group[i], got, r.Err, want[i])
-				}
-			}
-			for _, diff := range model.Diff(db) {
-				t.Error(diff)
-			}
-			if pick(6) == 0 {
-				if err := db.Close(); err != nil {
-					t.Fatal(err)
-				}
-				db = open(t, dir)
-			}
-		}
-		sound(t, db)
-	})
 }
 
 // TestApplyIsDeterministic: the same batches, however they are cut into
