@@ -376,24 +376,35 @@ func (w *store) query() {
 // randomQuery asks for what documents have.
 func (w *store) randomQuery() *kv.Query {
 	q := randomQuery(w.t)
-	paths := []string{"a", "b", "u", "c", "b.z", "b.y.z", "b.0", "a.z"}
-	for i := range q.Where {
-		p := &q.Where[i]
+	w.aim(q.Where)
+	for _, choice := range q.Any {
+		for _, where := range choice {
+			w.aim(where)
+		}
+	}
+	for i := range q.Sort {
+		if w.pick(3) > 0 {
+			q.Sort[i].Path = storePaths[w.pick(len(storePaths))]
+		}
+	}
+	return q
+}
+
+var storePaths = []string{"a", "b", "u", "c", "b.z", "b.y.z", "b.0", "a.z"}
+
+// aim turns most predicates to fields of the store's documents.
+func (w *store) aim(where []kv.Predicate) {
+	for i := range where {
+		p := &where[i]
 		if p.Path == "_id" || p.Op == kv.Regex || p.Op == kv.Exists || w.pick(4) == 0 {
 			continue
 		}
-		p.Path = paths[w.pick(len(paths))]
+		p.Path = storePaths[w.pick(len(storePaths))]
 		for n := range p.Values {
 			doc := kvtest.Decode([]byte(kvtest.RandomDocument(w.pick, kvtest.ID(0))))
 			p.Values[n], _ = kv.Raw(kvtest.Encode(kvtest.Lookup(doc, p.Path)))
 		}
 	}
-	for i := range q.Sort {
-		if w.pick(3) > 0 {
-			q.Sort[i].Path = paths[w.pick(len(paths))]
-		}
-	}
-	return q
 }
 
 // runStore is the property: some steps, and a sound file at the end.
@@ -414,14 +425,14 @@ func runStore(t *rapid.T, steps int, did *tally) {
 func TestStore(t *testing.T) {
 	steps, operations := 40, 1
 	if os.Getenv("TORTURE") == "long" {
-		steps, operations = 1000, 1_000_000
+		steps, operations = 300, 1_000_000
 	}
 	did := tally{refused: map[string]int{}}
 	start := time.Now()
 	for did.operations < operations && !t.Failed() {
 		rapid.Check(t, func(t *rapid.T) { runStore(t, steps, &did) })
+		t.Logf("%+v in %v", did, time.Since(start).Round(time.Second))
 	}
-	t.Logf("%+v in %v", did, time.Since(start).Round(time.Second))
 }
 
 func FuzzStore(f *testing.F) {
