@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"runtime/debug"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -81,8 +82,10 @@ type writer struct {
 	st       state
 	cat      *catalog
 	builds   builds
-	stepped  bool  // the transaction extends an unfinished index
-	maxBytes int64 // quota of the documents' bytes, < 0: none
+	stepped  bool          // the transaction extends an unfinished index
+	tightens bool          // it ends relaxed durability
+	every    time.Duration // may be off the disk for that long; 0: not at all
+	maxBytes int64         // quota of the documents' bytes, < 0: none
 
 	settings, counters, log *bolt.Bucket
 
@@ -111,7 +114,7 @@ func (w *writer) begin(db *DB) error {
 	}
 	now := db.current.Load()
 	w.txid = tx.ID()
-	w.tx, w.committing, w.stepped = tx, false, false
+	w.tx, w.committing, w.stepped, w.tightens = tx, false, false, false
 	w.st, w.cat, w.builds = now.st, now.cat, now.builds
 	w.settings = tx.Bucket([]byte(bucketSettings))
 	w.counters = tx.Bucket([]byte(bucketCounters))
@@ -127,7 +130,7 @@ func (w *writer) begin(db *DB) error {
 	}
 	clear(w.open)
 	w.opened, w.arena = w.opened[:0], w.arena[:0]
-	return w.loadQuota()
+	return errors.Join(w.loadQuota(), w.loadSync())
 }
 
 // sequentialFill packs pages that are only appended to: ids and seqs grow.
@@ -276,7 +279,7 @@ func (w *writer) commit() error {
 	w.db.hook("before commit")
 	w.committing = true
 	w.pace()
-	if err := w.tx.Commit(); err != nil {
+	if err := w.commitTx(); err != nil {
 		return err
 	}
 	w.db.hook("after commit")
@@ -298,6 +301,9 @@ func (w *writer) commit() error {
 // be trusted.
 func (w *writer) abandon(cause error) (err error) {
 	kind := ErrReadOnly
+	if w.committing && !noSpace(cause) && w.db.relaxed.pin != nil {
+		w.db.relaxed.broken = true
+	}
 	switch {
 	case w.committing && (!noSpace(cause) || w.reached()):
 		kind = ErrUnknownOutcome

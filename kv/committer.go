@@ -17,6 +17,7 @@ func (db *DB) commitLoop() {
 		if len(group) == 0 {
 			continue
 		}
+		db.awaitDisk()
 		if err := db.apply(group); err != nil {
 			for _, j := range group {
 				j.result = Result{Err: err}

@@ -109,6 +109,11 @@ func (c *compaction) run() (size Compacted, err error) {
 	if err := db.writable(); err != nil {
 		return size, err
 	}
+	// The head of the last checkpoint is one of the old file's.
+	if err := db.settle(); err != nil {
+		db.fail(err)
+		return size, err
+	}
 	if err := c.pass(); err != nil {
 		return size, err
 	}

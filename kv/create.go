@@ -187,7 +187,7 @@ func readIdentity(dir string) (id [16]byte, err error) {
 // removeLeftovers deletes what a cut creation left. The caller has the data
 // file locked, so whoever still makes one has lost the race.
 func removeLeftovers(dir string) {
-	for _, name := range []string{dataFile, identityFile} {
+	for _, name := range []string{dataFile, identityFile, headFile} {
 		left, _ := filepath.Glob(filepath.Join(dir, name+newSuffix+"*"))
 		for _, path := range left {
 			_ = os.Remove(path)

@@ -29,6 +29,7 @@ type Options struct {
 	MapSize     int64            // 16 GiB: address space reserved; a file growing beyond it waits for readers
 	LockTimeout time.Duration    // 1s: wait for another process to let go of the file
 	ReadOnly    bool             // refuse every write and share the file with other readers
+	Boot        string           // names the machine's present boot; the system knows
 }
 
 func (o Options) withDefaults() Options {
@@ -43,6 +44,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Boot == "" {
+		o.Boot = bootID()
 	}
 	if o.Random == nil {
 		o.Random = rand.Reader
@@ -73,9 +77,10 @@ type DB struct {
 	seen    map[BatchID]uint64 // batches in the log, by seq; guarded by applyMu
 	stopped bool               // nothing is recovered any more; guarded by applyMu
 
+	relaxed    relaxation     // durability
 	compacting sync.Mutex     // one compaction at a time; before applyMu
 	stop       chan struct{}  // closed when stopped
-	recovering sync.WaitGroup // retry, buildLoop
+	recovering sync.WaitGroup // retry, buildLoop, syncLoop
 	toBuild    chan struct{}  // capacity 1: there may be unfinished indexes
 	openings   sync.WaitGroup // files not closed yet
 	wanted     atomic.Int64   // bytes, of what failed for lack of space
@@ -142,6 +147,16 @@ func (db *DB) open() error {
 		<-f.gone
 		return err
 	}
+	if c.format < fileFormat && !db.opt.ReadOnly {
+		if err = db.upgrade(f, c.format); err == nil {
+			c, err = db.load(f) // it is another transaction now
+		}
+		if err != nil {
+			f.release()
+			<-f.gone
+			return err
+		}
+	}
 	db.id = c.id
 	db.install(f, c)
 	if !db.opt.ReadOnly {
@@ -150,8 +165,10 @@ func (db *DB) open() error {
 	db.queue = make(chan *job, db.opt.QueueLength)
 	go db.commitLoop()
 	if !db.opt.ReadOnly {
-		db.recovering.Add(1)
+		db.relaxed.wake, db.relaxed.settled = make(chan struct{}, 1), make(chan struct{}, 1)
+		db.recovering.Add(2)
 		go db.buildLoop()
+		go db.syncLoop()
 		db.wakeBuilder()
 	}
 	return nil
@@ -159,6 +176,7 @@ func (db *DB) open() error {
 
 // contents is what the handle keeps of a file in memory.
 type contents struct {
+	format  uint16
 	id      [16]byte
 	version *version
 	seen    map[BatchID]uint64
@@ -175,14 +193,14 @@ func (db *DB) load(f *file) (c *contents, err error) {
 	if meta == nil {
 		return nil, db.damaged("%s is not a database of this program", dataFile)
 	}
-	switch f := meta.Get([]byte(keyFormat)); {
-	case len(f) != 2:
+	row := meta.Get([]byte(keyFormat))
+	if len(row) != 2 || binary.BigEndian.Uint16(row) == 0 {
 		return nil, db.damaged("%s is not a database of this program", dataFile)
-	case binary.BigEndian.Uint16(f) > fileFormat:
-		return nil, db.damaged("it was written by a newer version of this program (format %d, this one knows up to %d)",
-			binary.BigEndian.Uint16(f), fileFormat)
 	}
-	c = &contents{seen: make(map[BatchID]uint64)}
+	c = &contents{format: binary.BigEndian.Uint16(row), seen: make(map[BatchID]uint64)}
+	if c.format > fileFormat {
+		return nil, db.damaged("it was written by a newer version of this program (format %d, this one knows up to %d)", c.format, fileFormat)
+	}
 	if c.id, err = readIdentity(db.path); err != nil {
 		return nil, err
 	}
@@ -268,12 +286,16 @@ func (db *DB) Close() error {
 	var err error
 	f := db.file.Load()
 	if db.writable() == nil {
+		err = db.settle()
+	}
+	if db.writable() == nil && err == nil {
 		// Leave the list of free pages behind: without it the next Open has to
 		// look for them in the whole file.
 		f.bolt.NoFreelistSync = false
 		err = f.bolt.Update(func(*bolt.Tx) error { return nil })
 	}
 	db.failed.Store(&failure{cause: ErrClosed, final: true})
+	db.unpin() // if a head is left, the next Open needs it
 	f.release()
 	<-f.gone
 	db.openings.Wait() // snapshots of earlier ones

@@ -24,7 +24,7 @@
 // Any number of goroutines may use a DB. A Snapshot serves one goroutine at a
 // time and is closed once; readers never wait for writers, nor the other way
 // round. [Collection] and [Value] are immutable. Locks, in the order in which
-// they are taken: DB.applyMu (one write transaction), then bbolt's own;
+// they are taken: DB.applyMu (one write transaction), relaxation.headMu, then bbolt's own;
 // DB.queueMu is held for nothing but a send to the queue, or its closing.
 //
 // # Who owns bytes
@@ -50,6 +50,11 @@
 // before must be closed (its pages would be used again), and then writing goes
 // on: at once, or as soon as the disk works or has space. [DB.Health] says so.
 //
+// With the setting kv.syncMillis a commit is acknowledged before it is on disk,
+// and reaches it at most so many milliseconds later: a machine that stops loses
+// what came after the last checkpoint and nothing else, a process that dies
+// loses nothing. [DB.Sync] waits for the disk.
+//
 // [DB.Compact] writes the file anew and exchanges it by a rename; snapshots
 // keep the file that they began in.
 //
@@ -57,6 +62,8 @@
 //
 //	<dir>/data.db    bbolt, locked while open
 //	<dir>/identity   "sluice database, format 1, id <32 hex digits>": there is a database, and which
+//	<dir>/head       while durability is relaxed: the head of the last state that is on disk
+//	<dir>/data.db.format1   a copy from before the file was upgraded
 //
 // The data file appears complete under its name, then the identity: a cut in
 // between is finished by the next Open. Afterwards either file without the
@@ -65,7 +72,7 @@
 // Buckets are flat and have short names; numbers are big-endian, lengths and
 // other numbers in rows are varints.
 //
-//	m   "format" → 2 bytes · "id" → 16 bytes · "state" → [sealed] commit 8, seq 8,
+//	m   "format" → 2 bytes, now 2 · "id" → 16 bytes · "state" → [sealed] commit 8, seq 8,
 //	    catalog's commit 8, last drop's commit 8, documents' bytes 8, next cid 4,
 //	    next iid 4, history 32; written once for each group
 //	s   name → [sealed] revision 8, value

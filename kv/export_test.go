@@ -28,6 +28,18 @@ func (db *DB) SetTestPlan(f func(n int) int) { db.testPlan = f }
 // Bolt is the file underneath, for damaging it.
 func (db *DB) Bolt() *bolt.DB { return db.file.Load().bolt }
 
+// Checkpoint does what relaxed durability does now and then.
+func (db *DB) Checkpoint() error { return db.checkpoint() }
+
+// ParseHead reads the text of a head file, and writes it again.
+func ParseHead(text []byte) ([]byte, error) {
+	h, err := parseHead(text)
+	if err != nil {
+		return nil, err
+	}
+	return h.encode(), nil
+}
+
 // NoSync stops syncing, which the tests of what is written need not wait for.
 func (db *DB) NoSync() {
 	db.applyMu.Lock()

@@ -15,6 +15,8 @@ import (
 type file struct {
 	bolt *bolt.DB
 	os   *os.File // bbolt's own
+	// Up to here it can grow without bbolt waiting for readers.
+	mapped int64
 
 	uses atomic.Int64 // one of the DB, one of each snapshot
 	once sync.Once
@@ -27,8 +29,8 @@ type file struct {
 	stuck    atomic.Bool // a transaction that broke holds bbolt's lock for ever
 }
 
-func (db *DB) newFile(b *bolt.DB, f *os.File) *file {
-	opened := &file{bolt: b, os: f, gone: make(chan struct{}), openings: &db.openings}
+func (db *DB) newFile(b *bolt.DB, f *os.File, mapped int64) *file {
+	opened := &file{bolt: b, os: f, mapped: mapped, gone: make(chan struct{}), openings: &db.openings}
 	opened.uses.Store(1)
 	db.openings.Add(1)
 	return opened

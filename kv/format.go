@@ -25,9 +25,6 @@ const (
 	keyState  = "state"  // sealed state
 )
 
-// fileFormat is the version of everything in doc.go's drawing.
-const fileFormat = 1
-
 // Prefixes of keys in the counters bucket.
 const (
 	counterNamed  = 'u' // + name: an int64 that OpAdd changes

@@ -110,8 +110,8 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("kv: batch: %s: %w", fmt.Sprintf(format, args...), ErrBatch)
 }
 
-// settingMaxBytes is the one setting that kv itself reads: the quota of the
-// documents' bytes, as decimal text.
+// settingMaxBytes is a setting that kv itself reads, as it does settingSync: the
+// quota of the documents' bytes, as decimal text.
 const settingMaxBytes = "kv.maxBytes"
 
 func parseMaxBytes(value []byte) (int64, bool) {
@@ -184,6 +184,9 @@ func (j *job) validateOp(i int, op *Op) error {
 	case OpSetting:
 		if _, ok := parseMaxBytes(op.Value); name == settingMaxBytes && op.Value != nil && !ok {
 			return malformed("setting %s is not a decimal number of bytes", name)
+		}
+		if _, ok := parseSyncMillis(op.Value); name == settingSync && op.Value != nil && !ok {
+			return malformed("setting %s is not a number of milliseconds up to %d", name, MaxSyncMillis)
 		}
 	case OpCollection:
 		def, err := parseDefinition(op.Value)

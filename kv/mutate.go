@@ -132,6 +132,7 @@ func (w *writer) putSetting(op *Op) error {
 			w.maxBytes = n
 		}
 	}
+	w.tightens = w.tightens || op.Name == settingSync && op.Value == nil
 	if op.Value == nil {
 		return w.settings.Delete(key)
 	}

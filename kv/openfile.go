@@ -19,6 +19,10 @@ func (db *DB) openFile() (*file, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := db.recoverHead(f); err != nil {
+		f.Close()
+		return nil, err
+	}
 	return db.openBolt(f)
 }
 
@@ -67,11 +71,17 @@ func (db *DB) openBolt(f *os.File) (opened *file, err error) {
 			opened, err = nil, db.damaged("the file %s is damaged: %v", dataFile, p)
 		}
 	}()
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	mapped := max(db.opt.MapSize, 2*info.Size()) // address space only
 	b, err := bolt.Open(f.Name(), 0, &bolt.Options{
 		Timeout:         db.opt.LockTimeout,
 		NoFreelistSync:  true, // writing it with every commit costs more than finding it after a crash
 		FreelistType:    bolt.FreelistMapType,
-		InitialMmapSize: int(db.opt.MapSize),
+		InitialMmapSize: int(mapped),
 		NoStatistics:    true,
 		ReadOnly:        db.opt.ReadOnly,
 		OpenFile:        func(string, int, os.FileMode) (*os.File, error) { return f, nil },
@@ -79,7 +89,7 @@ func (db *DB) openBolt(f *os.File) (opened *file, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return db.newFile(b, f), nil
+	return db.newFile(b, f, mapped), nil
 }
 
 // waitForLock locks an open file against other processes, or other handles.

@@ -58,6 +58,20 @@ func parseMeta(page []byte) (m metaPage, ok bool) {
 	return m, size >= 1024 && size <= 1<<24 && size&(size-1) == 0
 }
 
+// earlier returns the head page that would say the same as the transaction
+// before, which has its place on the other of the first two pages.
+func earlier(page []byte) []byte {
+	page = slices.Clone(page)
+	b := page[pageHeader:]
+	txid := native.Uint64(b[48:]) - 1
+	native.PutUint64(page, txid%2)
+	native.PutUint64(b[48:], txid)
+	sum := fnv.New64a()
+	sum.Write(b[:metaSize-8])
+	native.PutUint64(b[metaSize-8:], sum.Sum64())
+	return page
+}
+
 // readMeta finds the current meta page as bbolt does: the valid one with the
 // higher transaction.
 func readMeta(f io.ReaderAt) (metaPage, error) {

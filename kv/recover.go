@@ -25,6 +25,10 @@ type Health struct {
 	Full     bool   // because the disk is full
 	Reason   string // why; "" when writes are taken
 
+	// Unsynced: how old the oldest commit is that was acknowledged and is not on
+	// disk yet. 0 unless kv.syncMillis is set.
+	Unsynced time.Duration
+
 	Queue      int    // batches that wait for the committer
 	Failures   uint64 // groups that could not be written, since Open
 	Recoveries uint64 // times that the file was opened anew after one
@@ -33,6 +37,9 @@ type Health struct {
 // Health may be called at any time, and waits for nothing.
 func (db *DB) Health() Health {
 	h := Health{ReadOnly: db.opt.ReadOnly, Queue: len(db.queue), Failures: db.failures.Load(), Recoveries: db.recoveries.Load()}
+	if since := db.relaxed.oldest.Load(); since != 0 {
+		h.Unsynced = time.Since(time.Unix(0, since))
+	}
 	if h.ReadOnly {
 		h.Reason = "it was opened for reading only"
 	}
@@ -176,7 +183,11 @@ func (db *DB) replace(old *file) error {
 	if err != nil {
 		return err
 	}
-	if err := harden(f); err != nil {
+	if db.relaxed.broken {
+		err = db.rollBack(f)
+	}
+	if err = errors.Join(err, harden(f)); err != nil {
+		db.relaxed.broken = db.relaxed.pin != nil
 		f.Close()
 		return err
 	}
@@ -189,12 +200,17 @@ func (db *DB) replace(old *file) error {
 	if err == nil {
 		err = db.continues(c)
 	}
+	if err == nil {
+		err = removeHead(db.path) // what the new opening shows is on disk
+	}
 	if err != nil {
 		next.handedOn.Store(true) // the lock stays with the old opening
 		next.release()
 		return err
 	}
 	db.install(next, c)
+	db.unpin()
+	db.relaxed.broken = false
 	old.handedOn.Store(true)
 	old.release()
 	return nil
@@ -213,6 +229,8 @@ func (db *DB) continues(c *contents) error {
 	switch {
 	case c.id != db.id:
 		return &finalError{db.damaged("the file %s belongs to another database", dataFile)}
+	case db.relaxed.broken && have.commit <= want.commit:
+		db.opt.Logger.Error("kv: acknowledged commits are gone, as relaxed durability risks", "path", db.path, "commits", want.commit-have.commit)
 	case have.commit < want.commit || have.seq < want.seq || have.seq == want.seq && have.history != want.history:
 		return &finalError{db.damaged("the file %s lost what was acknowledged: it is at commit %d, it was at %d", dataFile, have.commit, want.commit)}
 	}

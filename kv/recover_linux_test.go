@@ -139,3 +139,47 @@ func TestRecoveryRefusesWhatLostWrites(t *testing.T) {
 		})
 	}
 }
+
+// A disk that fails while durability is relaxed costs what was acknowledged since
+// the last checkpoint, and nothing else; a full one costs nothing.
+func TestRelaxedOnABrokenDisk(t *testing.T) {
+	for _, tt := range []struct {
+		device string
+		want   int
+	}{{"/dev/null", 20}, {"/dev/full", 30}} {
+		t.Run(tt.device, func(t *testing.T) {
+			dir := t.TempDir()
+			db := openRelaxed(t, dir, "boot 1")
+			putPosts(t, db, 0, 20)
+			if err := db.Checkpoint(); err != nil {
+				t.Fatal(err)
+			}
+			putPosts(t, db, 20, 30)
+			repair := kvtest.BreakDisk(t, dir, tt.device)
+			if tt.device == "/dev/full" {
+				if _, err := db.Commit(context.Background(), kvtest.Batch(kvtest.Put("posts", kvtest.ID(99), `{"n":99}`))); !errors.Is(err, kv.ErrFull) {
+					t.Errorf("a write on a full disk: %v", err)
+				}
+			} else if err := db.Checkpoint(); err == nil {
+				t.Error("the checkpoint did not notice that the disk cannot sync")
+			}
+			if n := posts(t, db); n < tt.want {
+				t.Errorf("%d posts can be read while the disk is broken", n)
+			}
+			repair()
+			for wait := time.Now(); db.Health().ReadOnly; time.Sleep(5 * time.Millisecond) {
+				if time.Since(wait) > 30*time.Second {
+					t.Fatalf("it does not recover: %+v", db.Health())
+				}
+			}
+			if n := posts(t, db); n != tt.want {
+				t.Errorf("%d posts, want %d", n, tt.want)
+			}
+			putPosts(t, db, 100, 110)
+			again := kvtest.OpenAt(t, left(t, remains(t, dir)), kv.Options{Boot: "boot 1"})
+			if n := posts(t, again); n != tt.want+10 {
+				t.Errorf("%d posts after the process died", n)
+			}
+		})
+	}
+}
