@@ -14,7 +14,7 @@ UNIT = $$($(GO) list ./... | grep -v '/e2e$$')
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 
-.PHONY: test build lint fmt vet staticcheck vuln unit faults torture sdk e2e wasm bench fuzz clean help
+.PHONY: test build lint fmt vet staticcheck vuln unit faults torture sdk e2e wasm bench compare fuzz clean help
 
 test: lint unit faults sdk e2e ## everything that must hold before a change lands
 
@@ -54,7 +54,7 @@ torture: ## the same, for hours
 sdk: ## the modules of their own: the hook author's library, the demo's guest, the benchmarks
 	cd sdk/go && $(GO) vet ./... && $(GO) test -race ./...
 	cd demo/guest && $(GO) vet ./... && $(GO) test -race ./...
-	cd bench && $(GO) vet ./...
+	cd bench && $(GO) vet ./... && $(GO) test ./...
 
 wasm: ## the demo's guest, demo/demo.wasm, from its source
 	sh demo/build.sh
@@ -68,7 +68,9 @@ e2e/sdk/node_modules/.package-lock.json: e2e/sdk/package-lock.json
 
 bench: ## every benchmark, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem $(UNIT)
-	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
+
+compare: ## a node beside PocketBase and bare servers, over HTTP: a quarter of an hour
+	cd bench && $(GO) run ./compare
 
 fuzz: ## every fuzz target for FUZZTIME each (default 10s)
 	@set -e; for package in $(UNIT); do \

@@ -1,7 +1,11 @@
-// Package bench measures a node over HTTP, beside the least that could do the same work, in one run. It has its own
-// go.mod, so that what it measures against is no dependency of the product.
+// Package bench holds what measures a node over HTTP, beside others in one run. It has its own go.mod, so that what it
+// measures against is no dependency of the product; PocketBase has another one below it, so that nobody has to fetch it
+// to check the rest.
 //
-// Figures are ratios of two sub-benchmarks of one run; machines differ, and the two share this one:
-//
-//	go test -bench . -count 6 | tee new.txt && go tool benchstat -col /server new.txt
+//	compare     a node beside PocketBase and beside bare servers, row by row
+//	bare        those bare servers
+//	pocketbase  PocketBase, and what fills it
+//	node        runs the real binary and knows its API
+//	process     runs a server, and reads what it uses
+//	load        makes the load
 package bench

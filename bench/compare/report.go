@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// report is everything that a run found.
+type report struct {
+	Date       string      `json:"date"`
+	Machine    string      `json:"machine"`
+	Versions   string      `json:"versions"`
+	Documents  int         `json:"documents"`
+	Rounds     int         `json:"rounds"`
+	Seconds    float64     `json:"seconds"`
+	Rows       []reportRow `json:"rows"`
+	Bounds     []bound     `json:"bounds"`
+	idle, peak int64
+	start      time.Duration
+}
+
+type reportRow struct {
+	Row         string       `json:"row"`
+	What        string       `json:"what"`
+	Connections int          `json:"connections"`
+	Sides       []reportSide `json:"sides"`
+	Ratios      []ratio      `json:"ratios"`
+}
+
+// reportSide holds medians of the rounds, but for Peak and Foreign, which are the worst.
+type reportSide struct {
+	Side    sideName `json:"side"`
+	Rate    float64  `json:"reqPerSecond,omitempty"`
+	P50     float64  `json:"p50Millis,omitempty"`
+	P99     float64  `json:"p99Millis,omitempty"`
+	CPU     float64  `json:"cpuMicros,omitempty"`
+	Ready   float64  `json:"startMillis,omitempty"`
+	Idle    float64  `json:"rssAnonIdleMiB"`
+	Peak    float64  `json:"rssAnonPeakMiB,omitempty"`
+	Foreign float64  `json:"foreignPercent"`
+}
+
+// ratio is one of the row's first side to another: the median of the ratios of slices that were taken one after the other.
+type ratio struct {
+	Of      measure  `json:"of"`
+	To      sideName `json:"to"`
+	Ratio   float64  `json:"ratio"`
+	Target  float64  `json:"target,omitempty"`
+	Reached *bool    `json:"reached,omitempty"`
+}
+
+// bound is a figure of the node alone that should not be exceeded.
+type bound struct {
+	What    string  `json:"what"`
+	Value   float64 `json:"value"`
+	Most    float64 `json:"most"`
+	Unit    string  `json:"unit"`
+	Reached bool    `json:"reached"`
+}
+
+func newReport(opt *options, commit string) *report {
+	return &report{
+		Date:     time.Now().UTC().Format("2006-01-02"),
+		Machine:  machine(),
+		Versions: fmt.Sprintf("sluice %s, PocketBase %s, %s", commit, pocketbaseVersion, goruntime.Version()),
+		Rounds:   opt.rounds, Documents: opt.documents, Seconds: opt.seconds,
+	}
+}
+
+// machine says what class of machine this is, not which.
+func machine() string {
+	cpu, memory := "unknown processor", "unknown memory"
+	if raw, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(raw)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				cpu = strings.TrimSpace(value)
+			}
+		}
+	}
+	if raw, err := os.ReadFile("/proc/meminfo"); err == nil {
+		var kib int64
+		if _, err := fmt.Sscanf(string(raw), "MemTotal: %d kB", &kib); err == nil {
+			memory = fmt.Sprintf("%d GB", (kib+1<<19)>>20)
+		}
+	}
+	return fmt.Sprintf("%d cores (%s), %s, %s", goruntime.NumCPU(), cpu, memory, goruntime.GOOS)
+}
+
+func (r *report) add(m *measured) {
+	out := reportRow{Row: m.row.name, What: m.row.what, Connections: m.row.connections}
+	for _, name := range m.row.sides {
+		s := summary(name, m.slices[name])
+		s.Idle = mib(m.idle[name])
+		out.Sides = append(out.Sides, s)
+		if name == sluice {
+			r.idle = max(r.idle, m.idle[name])
+		}
+		if name == sluice || name == sluiceGuest {
+			for _, slice := range m.slices[name] {
+				r.peak = max(r.peak, slice.peak)
+			}
+		}
+	}
+	first := m.slices[m.row.sides[0]]
+	for _, t := range m.row.targets {
+		q := ratio{Of: t.of, To: t.to, Target: t.least}
+		var each []float64
+		for i, other := range m.slices[t.to] {
+			each = append(each, t.of.ratio(&first[i], &other))
+		}
+		if q.Ratio = median(each); t.least > 0 {
+			reached := q.Ratio >= t.least
+			q.Reached = &reached
+		}
+		out.Ratios = append(out.Ratios, q)
+	}
+	if m.row.kind == kindStart {
+		var each []time.Duration
+		for _, s := range first {
+			each = append(each, s.ready)
+		}
+		r.start = median(each)
+	}
+	r.Rows = append(r.Rows, out)
+}
+
+// finish judges what concerns the node as a whole.
+func (r *report) finish() {
+	add := func(what string, value, most float64, unit string) {
+		if value > 0 {
+			r.Bounds = append(r.Bounds, bound{what, value, most, unit, value <= most})
+		}
+	}
+	add("start after a clean stop", millis(r.start), mostStartMillis, "ms")
+	add("anonymous memory, idle", mib(r.idle), mib(mostIdle), "MiB")
+	add("anonymous memory, most under any row", mib(r.peak), mib(mostUnderLoad), "MiB")
+}
+
+// ratio is above 1 when a is better.
+func (m measure) ratio(a, b *slice) float64 {
+	switch m {
+	case rate:
+		return a.rate / b.rate
+	case cpu:
+		return float64(b.cpu) / float64(a.cpu)
+	case p99:
+		return float64(b.p99) / float64(a.p99)
+	default:
+		return float64(b.ready) / float64(a.ready)
+	}
+}
+
+func summary(name sideName, slices []slice) reportSide {
+	out := reportSide{Side: name}
+	var rates []float64
+	var p50s, p99s, cpus, readies []time.Duration
+	for _, s := range slices {
+		rates, p50s, p99s = append(rates, s.rate), append(p50s, s.p50), append(p99s, s.p99)
+		cpus, readies = append(cpus, s.cpu), append(readies, s.ready)
+		out.Peak = max(out.Peak, mib(s.peak))
+		out.Foreign = max(out.Foreign, 100*s.foreign)
+	}
+	out.Rate, out.CPU = median(rates), 1000*millis(median(cpus))
+	out.P50, out.P99, out.Ready = millis(median(p50s)), millis(median(p99s)), millis(median(readies))
+	return out
+}
+
+// median of an even number is the lesser of the two in the middle: a figure that was measured.
+func median[T ~int64 | ~float64](list []T) T {
+	if len(list) == 0 {
+		return 0
+	}
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return list[(len(list)-1)/2]
+}
+
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+func mib(bytes int64) float64        { return float64(bytes) / (1 << 20) }
+
+// countTitles counts the documents in an answer, whatever is around them.
+func countTitles(body []byte) int { return bytes.Count(body, []byte(`"title":`)) }
+
+func (r *report) writeJSON(path string) error {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(raw, '\n'), 0o644)
+}
+
+func (r *report) writeText(w io.Writer) error {
+	fmt.Fprintf(w, "%s · %s\n%s\n%d documents of 500 bytes, medians of %d rounds of %g s\n\n", r.Date, r.Machine, r.Versions, r.Documents, r.Rounds, r.Seconds)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(t, "ROW\tCONNS\tSIDE\tREQ/S\tP50 ms\tP99 ms\tCPU us/req\tSTART ms\tRSSANON MiB\tFOREIGN %\tRATIO\tTARGET\tREACHED\t\n")
+	for _, row := range r.Rows {
+		for i, s := range row.Sides {
+			name, conns := row.Row, fmt.Sprint(row.Connections)
+			if i > 0 {
+				name, conns = "", ""
+			}
+			memory := s.Peak
+			if memory == 0 {
+				memory = s.Idle
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f\t%.0f\t%s\n", name, conns, s.Side,
+				figure(s.Rate), figure(s.P50), figure(s.P99), figure(s.CPU), figure(s.Ready), memory, s.Foreign, row.verdict(s.Side, rate, ready))
+			for _, of := range []measure{cpu, p99} {
+				if v := row.verdict(s.Side, of); v != none {
+					fmt.Fprintf(t, "\t\t%s\t\t\t\t\t\t\t\t%s\n", of, v)
+				}
+			}
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if len(r.Bounds) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, b := range r.Bounds {
+		fmt.Fprintf(w, "%s: %.1f %s (at most %.0f: %s)\n", b.What, b.Value, b.Unit, b.Most, yesNo(b.Reached))
+	}
+	return nil
+}
+
+const none = "\t\t\t"
+
+// verdict is the row's ratio to a side, in three columns.
+func (r *reportRow) verdict(to sideName, of ...measure) string {
+	for _, q := range r.Ratios {
+		if q.To != to || !slices.Contains(of, q.Of) {
+			continue
+		}
+		if q.Reached == nil {
+			return fmt.Sprintf("%.2f\t\t\t", q.Ratio)
+		}
+		return fmt.Sprintf("%.2f\t%g\t%s\t", q.Ratio, q.Target, yesNo(*q.Reached))
+	}
+	return none
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "NO"
+}
+
+// figure shows three digits, or nothing of what was not measured.
+func figure(f float64) string {
+	switch {
+	case f == 0:
+		return ""
+	case f >= 100:
+		return fmt.Sprintf("%.0f", f)
+	case f >= 10:
+		return fmt.Sprintf("%.1f", f)
+	}
+	return fmt.Sprintf("%.2f", f)
+}
