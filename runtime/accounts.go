@@ -112,7 +112,7 @@ func signup(r *request) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.project.Write(r.context(), func() (*kv.Batch, error) {
+	_, err = r.commit(func() (*kv.Batch, error) {
 		r.state = r.project.State()
 		if err := accountsEnabled(r); err != nil { // the schema may be another one by now
 			return nil, err

@@ -43,6 +43,16 @@ func (r *request) answerJSON(status int, v any) error {
 	return r.answerRaw(status, raw)
 }
 
+// decodeStrictly decodes a JSON body of the operator's. A member that nobody knows is a mistake, not a wish to be ignored.
+func decodeStrictly(body []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("the body is not valid: %w", err)
+	}
+	return nil
+}
+
 type wireProject struct {
 	ID          string `json:"id"`
 	Name        string `json:"name"`

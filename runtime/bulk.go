@@ -25,8 +25,9 @@ var (
 // insertDocuments answers POST /api/data/{collection}/bulk: up to 100 documents, all of them or none. Each goes through
 // the same rules as if it came alone.
 func insertDocuments(r *request) error {
-	if err := mayWrite(r, nil); err != nil {
-		return err
+	if err := mayWrite(r, &change{op: hooks.OpInsert}); err != nil {
+		r.subject.op = hooks.OpInsert
+		return r.told("access", err)
 	}
 	changes, err := r.bulkChanges()
 	if err != nil {

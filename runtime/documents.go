@@ -19,7 +19,7 @@ func (r *request) documentID() (kv.DocID, error) {
 
 // getDocument answers GET /api/data/{collection}/{id}: the bare document as it is stored, with its revision as ETag.
 func getDocument(r *request) error {
-	if err := r.mayRead(); err != nil {
+	if err := r.bound("access", r.mayRead()); err != nil {
 		return err
 	}
 	id, err := r.documentID()
@@ -27,11 +27,11 @@ func getDocument(r *request) error {
 		return err
 	}
 	doc, err := r.load(id)
-	if err != nil {
+	if err := r.told("document", err); err != nil {
 		return err
 	}
 	if !r.owns(doc.JSON) && r.readsOwnOnly() {
-		return errDocumentNotFound // like a missing one, or an id could be probed
+		return r.told("owner", errDocumentNotFound.hiding(errNotOwner)) // like a missing one, or an id could be probed
 	}
 	if len(r.http.URI().QueryString()) > 0 {
 		if err := r.query.parseShape(r.http.QueryArgs(), r.collection); err != nil {
@@ -81,10 +81,10 @@ func deleteDocument(r *request) error {
 
 // listDocuments answers GET /api/data/{collection}: a page of documents, or with count=true their number.
 func listDocuments(r *request) error {
-	if err := r.mayRead(); err != nil {
+	if err := r.bound("access", r.mayRead()); err != nil {
 		return err
 	}
-	if err := r.query.parse(r.http.QueryArgs(), r.collection); err != nil {
+	if err := r.told("query", r.query.parse(r.http.QueryArgs(), r.collection)); err != nil {
 		return err
 	}
 	r.restrict(&r.query.Query)
@@ -108,7 +108,7 @@ func listDocuments(r *request) error {
 		}
 	}
 	page, err := snap.Find(r.reading(), c, &r.query.Query)
-	if err != nil {
+	if err := r.told("find", err); err != nil {
 		return err
 	}
 	return r.answerPage(page)

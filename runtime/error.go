@@ -21,6 +21,10 @@ type Error struct {
 	Message    string
 	RetryAfter time.Duration // sent as Retry-After when positive
 	cause      error
+
+	denial bool     // by a rule or a guest: the developer finds it in the project's log of decisions
+	hides  *Error   // the true reason, which the caller must not be able to tell from this one
+	guest  *guestNo // of the guest that said no, or broke
 }
 
 func (e *Error) Error() string {
@@ -46,6 +50,13 @@ func (e *Error) because(cause error) *Error {
 	return &c
 }
 
+// hiding returns the same error in place of another one, which only the developer is told.
+func (e *Error) hiding(truth error) *Error {
+	c := *e
+	c.hides = errorFrom(truth)
+	return &c
+}
+
 // errorTable lists every reason a caller can meet, in the order of docs/errors.md, which a test keeps equal to it.
 var errorTable []*Error
 
@@ -53,6 +64,13 @@ var errorTable []*Error
 func reason(status int, code, message string) *Error {
 	e := &Error{Status: status, Reason: code, Message: message}
 	errorTable = append(errorTable, e)
+	return e
+}
+
+// denial declares a row that says what a rule or a guest does not allow.
+func denial(status int, code, message string) *Error {
+	e := reason(status, code, message)
+	e.denial = true
 	return e
 }
 
@@ -106,7 +124,7 @@ var (
 	errAuthNoUsers        = reason(403, "auth.users_missing", "Authentication is enabled, but the 'users' collection schema has not been defined. Please create a 'users' collection in the dashboard to define your custom user fields.")
 	errTokenMissing       = reason(401, "token.missing", "Access Denied: No Token Provided")
 	errTokenInvalid       = reason(401, "token.invalid", "Invalid or Expired Token")
-	errTokenForWrite      = reason(401, "token.required_for_write", "Provide a valid user Bearer token for write operations.")
+	errTokenForWrite      = denial(401, "token.required_for_write", "Provide a valid user Bearer token for write operations.")
 	errTokenForRead       = reason(401, "token.required_for_read", "Provide a valid user Bearer token for private reads.")
 	errAccountInvalid     = reason(400, "account.invalid", "The account's fields are not valid.")
 	errAccountExists      = reason(400, "account.exists", "User already exists with this email.")
@@ -139,17 +157,18 @@ var (
 
 // Access rules and guests.
 var (
-	errRLSRequired     = reason(403, "rls.required", "Enable RLS for this collection to allow publishable-key writes.")
-	errOwnerMismatch   = reason(403, "rls.owner_mismatch", "Item at index 0 must have userId equal to your user id")
-	errOwnerImmutable  = reason(403, "rls.owner_immutable", "userId cannot be changed under RLS.")
-	errNotOwner        = reason(403, "rls.not_owner", "You can only modify your own document.")
-	errPolicyDenied    = reason(403, "policy.denied", "The project's policy does not allow this.")
-	errPolicyFailed    = reason(403, "policy.error", "The project's policy could not decide, so the request was refused.")
-	errHookRejected    = reason(422, "hook.rejected", "The project's write hook refused this document.")
-	errHookFailed      = reason(422, "hook.error", "The project's write hook failed, so nothing was written.")
-	errBundleDown      = reason(503, "bundle.unavailable", "The project's policies could not be loaded, so writes are refused. See the server's log.")
+	errRLSRequired     = denial(403, "rls.required", "Enable RLS for this collection to allow publishable-key writes.")
+	errOwnerMismatch   = denial(403, "rls.owner_mismatch", "Item at index 0 must have userId equal to your user id")
+	errOwnerImmutable  = denial(403, "rls.owner_immutable", "userId cannot be changed under RLS.")
+	errNotOwner        = denial(403, "rls.not_owner", "You can only modify your own document.")
+	errNoPolicy        = denial(403, "rls.no_policy", "This collection leaves it to a policy who may do this, and no deployed policy is bound to it.")
+	errPolicyDenied    = denial(403, "policy.denied", "The project's policy does not allow this.")
+	errPolicyFailed    = denial(403, "policy.error", "The project's policy could not decide, so the request was refused.")
+	errHookRejected    = denial(422, "hook.rejected", "The project's write hook refused this document.")
+	errHookFailed      = denial(422, "hook.error", "The project's write hook failed, so nothing was written.")
+	errBundleDown      = denial(503, "bundle.unavailable", "The project's policies could not be loaded, so writes are refused. See the server's log.")
 	errGuestBusy       = retry("busy.guests", "The project's policies are overloaded. Please try again shortly.")
-	errGuestTooLarge   = reason(413, "guest.event_too_large", "The document is too large for the project's policies and hooks (256 KiB before and after together).")
+	errGuestTooLarge   = denial(413, "guest.event_too_large", "The document is too large for the project's policies and hooks (256 KiB before and after together).")
 	errQueryInvalid    = reason(400, "query.invalid", "The query is not valid.")
 	errQueryTooCostly  = reason(400, "query.too_expensive", "The query would examine too many documents. Narrow it, or add an index.")
 	errBusy            = retry("busy.writes", "Too many writes are waiting. Please try again shortly.")

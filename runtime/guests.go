@@ -28,11 +28,17 @@ func (r *request) runHooks(ch *change, doc []byte) error {
 	ev := r.event(ch, doc)
 	d, err := b.Hook(r.context(), &ev)
 	r.fuel += d.Fuel
-	if err != nil {
-		return r.guestFailed(errHookFailed, err)
+	switch {
+	case err != nil:
+		err = r.guestFailed(errHookFailed, err)
+	case !d.Allow:
+		err = refusal(errHookRejected, &d)
 	}
-	if !d.Allow {
-		return refusal(errHookRejected, &d)
+	if r.explain != nil {
+		r.guestTold("hook", ch.op, &d, err)
+	}
+	if err != nil {
+		return err
 	}
 	if d.Document != nil && ch.op != hooks.OpDelete {
 		return r.takeRewritten(ch, d.Document)
@@ -56,26 +62,57 @@ func (r *request) takeRewritten(ch *change, doc []byte) error {
 	return nil
 }
 
-// askPolicy lets the project's policies judge the exact bytes that would be stored. They bind publishable keys; a
-// secret key is trusted.
-func askPolicy(r *request, ch *change) error {
-	b := r.state.Bundle
-	if b == nil || r.role == auth.RoleSecret || !b.HasPolicy(r.collection.Name, ch.op) {
-		return nil
-	}
-	ev := r.event(ch, ch.after)
-	d, err := b.Policy(r.context(), &ev)
-	r.fuel += d.Fuel
-	if err != nil {
-		return r.guestFailed(errPolicyFailed, err)
-	}
-	if !d.Allow {
-		return refusal(errPolicyDenied, &d)
+// needPolicy refuses what policies alone decide and none is bound to.
+func (r *request) needPolicy(op hooks.Op) error {
+	switch b := r.state.Bundle; {
+	case r.state.BundleErr != nil:
+		return errBundleDown.because(r.state.BundleErr)
+	case b == nil || !b.HasPolicy(r.collection.Name, op):
+		return errNoPolicy
 	}
 	return nil
 }
 
-// guestFailed refuses because a guest broke. The caller learns that, the log learns why. What says something about the
+// askPolicy lets the project's policies judge the exact bytes that would be stored. They bind publishable keys; a
+// secret key is trusted.
+func askPolicy(r *request, ch *change) error {
+	if r.role == auth.RoleSecret || !r.asksPolicy(ch.op) {
+		return nil
+	}
+	ev := r.event(ch, ch.after)
+	d, err := r.state.Bundle.Policy(r.context(), &ev)
+	r.fuel += d.Fuel
+	switch {
+	case err != nil:
+		err = r.guestFailed(errPolicyFailed, err)
+	case !d.Allow:
+		err = refusal(errPolicyDenied, &d)
+	}
+	if r.explain != nil {
+		r.guestTold("policy", ch.op, &d, err)
+	}
+	return err
+}
+
+// guestTold tells an explanation what guests said.
+func (r *request) guestTold(kind string, op hooks.Op, d *hooks.Decision, err error) {
+	c := check{Check: kind + " " + op.String(), Outcome: outcomePassed, Fuel: d.Fuel, Document: d.Document}
+	if d.Document != nil {
+		c.Outcome = outcomeRewrote
+	}
+	if err != nil {
+		c.refuse(errorFrom(err))
+	}
+	r.explain.add(c)
+}
+
+// asksPolicy reports whether a policy is bound to what is done to the request's collection.
+func (r *request) asksPolicy(op hooks.Op) bool {
+	return r.state.Bundle != nil && r.state.Bundle.HasPolicy(r.collection.Name, op)
+}
+
+// guestFailed refuses because a guest broke. The caller learns that, the log of decisions learns why, and once a second the
+// server's log. What says something about the
 // moment or the document, and nothing about the guest, is answered as such.
 func (r *request) guestFailed(e *Error, cause error) error {
 	switch {
@@ -84,14 +121,19 @@ func (r *request) guestFailed(e *Error, cause error) error {
 	case errors.Is(cause, hooks.ErrBusy), errors.Is(cause, hooks.ErrTimeout):
 		e = errGuestBusy
 	}
-	r.server.log.LogAttrs(r.context(), slog.LevelWarn, "guest failed", slog.String("request_id", string(r.id[:])),
-		slog.String("project", r.project.ID), slog.String("collection", r.collection.Name), slog.Any("error", cause))
-	return e.because(cause)
+	if held, due := r.server.guestFails.due(r.start); due {
+		r.server.log.LogAttrs(r.context(), slog.LevelWarn, "guest failed", slog.String("request_id", string(r.id[:])),
+			slog.String("project", r.project.ID), slog.String("collection", r.collection.Name), slog.Any("error", cause), slog.Uint64("held_back", held))
+	}
+	failed := e.because(cause)
+	failed.guest = guestCause(cause)
+	return failed
 }
 
 // refusal is a guest's no, with the guest's own code, message and status where it gave them.
 func refusal(e *Error, d *hooks.Decision) error {
 	c := *e
+	c.guest = &guestNo{module: d.Module, code: d.Code, fuel: d.Fuel}
 	if d.Code != "" {
 		room, _, _ := strings.Cut(e.Reason, ".")
 		c.Reason = room + "." + d.Code // prefixed, so that a guest cannot speak in the server's name

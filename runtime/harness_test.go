@@ -146,11 +146,17 @@ func (a *answer) field(path string) string {
 // send sends one request. Headers come as name, value, name, value.
 func (n *node) send(method, path, body string, headers ...string) *answer {
 	n.t.Helper()
+	return n.sendTo(n.url, method, path, body, headers...)
+}
+
+// sendTo sends one request to a listener.
+func (n *node) sendTo(base, method, path, body string, headers ...string) *answer {
+	n.t.Helper()
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
-	req, err := http.NewRequest(method, n.url, reader)
+	req, err := http.NewRequest(method, base, reader)
 	if err != nil {
 		n.t.Fatal(err)
 	}

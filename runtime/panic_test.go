@@ -21,7 +21,7 @@ func TestPanic(t *testing.T) {
 	defer s.Close()
 	for _, rt := range []*route{
 		{pattern: "/in-a-handler", handle: func(*request) error { panic("secret detail") }},
-		{pattern: "/in-a-stage", stages: []stage{func(*request) error { panic("secret detail") }}, handle: live},
+		{pattern: "/in-a-stage", stages: []stage{{"broken", func(*request) error { panic("secret detail") }}}, handle: live},
 	} {
 		var ctx fasthttp.RequestCtx
 		s.serve(&ctx, rt, paths{})

@@ -138,6 +138,9 @@ func (r *request) readTarget(id kv.DocID, name string) ([]byte, error) {
 	if !ok {
 		return []byte("null"), nil
 	}
+	if r.role != auth.RoleSecret && rules.RLS.Enabled && rules.RLS.Mode == project.ModeCustom && name != project.Users {
+		return nil, nil
+	}
 	if r.role != auth.RoleSecret && rules.RLS.Enabled && rules.RLS.Mode == project.ModePrivate && name != project.Users {
 		doc, err := snap.Get(c, id)
 		if err == nil && r.user.UserID != "" && ownedBy(doc.JSON, rules.RLS.OwnerField, r.user.UserID) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/kv/jsondoc"
 	"github.com/sluice-edge/sluice/runtime/auth"
@@ -17,8 +18,16 @@ func (r *request) readsOwnOnly() bool {
 	return r.role != auth.RoleSecret && r.collection.RLS.Enabled && r.collection.RLS.Mode == project.ModePrivate
 }
 
-// mayRead is the built-in read rule: private documents are read by somebody.
+// decidedByGuests reports whether policies alone say what this caller may do.
+func (r *request) decidedByGuests() bool {
+	return r.role != auth.RoleSecret && r.collection.RLS.Enabled && r.collection.RLS.Mode == project.ModeCustom
+}
+
+// mayRead is the built-in read rule: private documents are read by somebody, and where policies alone decide there is one.
 func (r *request) mayRead() error {
+	if r.decidedByGuests() {
+		return r.needPolicy(hooks.OpRead)
+	}
 	if r.readsOwnOnly() && r.user.UserID == "" {
 		return errTokenForRead
 	}

@@ -43,6 +43,8 @@ type request struct {
 	snap    *kv.Snapshot // open at most until the answer is complete
 	fuel    uint64
 	reason  string // of the error that was answered, for the log
+	subject subject
+	explain *explanation // nil, unless the request only asks what would become of it
 
 	bodyParser   jsondoc.Parser // of the request's body
 	docParser    jsondoc.Parser // of documents on the way
@@ -61,6 +63,7 @@ type headers struct {
 	accept, ifMatch, ifNoneMatch           []byte
 	refreshToken, refreshMode              []byte
 	idempotencyKey                         []byte
+	explainMode, explainAs                 []byte
 	duplicate                              bool // one of those that may be sent once came twice
 }
 
@@ -98,7 +101,7 @@ func (r *request) end() {
 	r.http, r.route, r.path, r.ctx, r.cancel = nil, nil, paths{}, nil, nil
 	r.project, r.state, r.role, r.user = nil, nil, 0, auth.Claims{}
 	r.collection, r.body = nil, jsondoc.Value{}
-	r.fuel, r.reason = 0, ""
+	r.fuel, r.reason, r.subject, r.explain = 0, "", subject{}, nil
 	r.batch = kv.Batch{Needs: r.batch.Needs[:0], Ops: r.batch.Ops[:0]}
 	r.once = once{}
 	r.query.reset()
@@ -168,6 +171,10 @@ func (r *request) readHeaders() {
 			slot = &h.refreshMode
 		case "Idempotency-Key":
 			slot = &h.idempotencyKey
+		case "X-Sluice-Explain":
+			slot = &h.explainMode
+		case "X-Sluice-Explain-As":
+			slot = &h.explainAs
 		default:
 			continue
 		}

@@ -31,7 +31,11 @@ var (
 func (s *Server) serve(ctx *fasthttp.RequestCtx, rt *route, path paths) {
 	r := s.begin(ctx, rt, path)
 	defer r.end()
-	if err := r.walk(); err != nil {
+	err := r.walk()
+	if r.explain != nil {
+		err = r.answerExplained(err)
+	}
+	if err != nil {
 		r.answerError(err)
 	}
 	r.answerHeaders()
@@ -50,8 +54,9 @@ func (r *request) walk() (err error) {
 			err = r.recovered(p)
 		}
 	}()
-	for _, st := range r.route.stages {
-		if err := st(r); err != nil {
+	for i := range r.route.stages {
+		st := &r.route.stages[i]
+		if err := r.told(st.name, st.do(r)); err != nil {
 			return err
 		}
 	}
@@ -95,6 +100,7 @@ func (r *request) answerRaw(status int, body []byte) error {
 func (r *request) answerError(err error) {
 	e := errorFrom(err)
 	r.reason = e.Reason
+	r.recordRefusal(e)
 	r.http.Response.ResetBody()
 	if e.Status >= 500 {
 		r.server.log.Error("request failed", "request_id", string(r.id[:]), "route", r.route.pattern, "reason", e.Reason, "error", err)

@@ -7,28 +7,42 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// stage is one step of the pipeline. The first error ends the walk.
-type stage func(*request) error
+// stage is one step of the pipeline. The first error ends the walk. The name is what an explanation calls it.
+type stage struct {
+	name string
+	do   func(*request) error
+}
 
 // route is one row of the table of routes.
 type route struct {
 	method  string
 	pattern string // static segments in lower case
 	stages  []stage
-	handle  stage
+	handle  func(*request) error
 }
 
-// Chains of stages. Their order is the contract's order of checks: the first failure wins.
+// The stages, and chains of them. Their order is the contract's order of checks: the first failure wins.
 var (
+	stageHeaders    = stage{"headers", readHeaderRules}
+	stageBody       = stage{"body", readBody}
+	stageKey        = stage{"key", identifyKey}
+	stageOrigin     = stage{"origin", checkOrigin}
+	stageSize       = stage{"size", checkBodySize}
+	stageNotUsers   = stage{"users", refuseUsers}
+	stageUser       = stage{"user", identifyUser}
+	stageCollection = stage{"collection", findCollection}
+	stageAccounts   = stage{"accounts", accountsEnabled}
+	stageAdmin      = stage{"token", checkAdminToken}
+
 	open     = []stage{}
-	withKey  = []stage{readHeaderRules, identifyKey, checkOrigin}
-	account  = append(withKey[:3:3], accountsEnabled)
-	accountW = []stage{readHeaderRules, readBody, identifyKey, checkOrigin, checkBodySize, accountsEnabled}
-	dataRead = []stage{readHeaderRules, identifyKey, checkOrigin, refuseUsers, identifyUser, findCollection}
+	withKey  = []stage{stageHeaders, stageKey, stageOrigin}
+	account  = []stage{stageHeaders, stageKey, stageOrigin, stageAccounts}
+	accountW = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageAccounts}
+	dataRead = []stage{stageHeaders, stageKey, stageOrigin, stageNotUsers, stageUser, stageCollection}
 	dataDrop = dataRead
-	keyW     = []stage{readHeaderRules, readBody, identifyKey, checkOrigin, checkBodySize}
-	batchW   = []stage{readHeaderRules, readBody, identifyKey, checkOrigin, checkBodySize, identifyUser}
-	dataW    = []stage{readHeaderRules, readBody, identifyKey, checkOrigin, checkBodySize, refuseUsers, identifyUser, findCollection}
+	keyW     = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize}
+	batchW   = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageUser}
+	dataW    = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageNotUsers, stageUser, stageCollection}
 )
 
 // publicRoutes is the API that apps use.
@@ -63,7 +77,7 @@ func publicRoutes() []route {
 
 // adminRoutes is the API that the operator uses.
 func adminRoutes() []route {
-	admin := []stage{checkAdminToken}
+	admin := []stage{stageAdmin}
 	return []route{
 		{"GET", "/livez", open, live},
 		{"GET", "/readyz", open, ready},
@@ -73,6 +87,9 @@ func adminRoutes() []route {
 		{"GET", "/admin/v1/projects/{project}/bundles", admin, adminListBundles},
 		{"POST", "/admin/v1/projects/{project}/bundles", admin, adminDeployBundle},
 		{"POST", "/admin/v1/projects/{project}/bundles/{version}/rollback", admin, adminRollback},
+		{"GET", "/admin/v1/projects/{project}/decisions", admin, adminDecisions},
+		{"GET", "/admin/v1/projects/{project}/logs", admin, adminLogs},
+		{"POST", "/admin/v1/projects/{project}/explain", admin, adminExplain},
 	}
 }
 
@@ -150,9 +167,7 @@ func (s *Server) newRouter(routes []route) *router.Router {
 // publicHandler answers the public listener: preflights first, then the routes.
 func (s *Server) publicHandler() fasthttp.RequestHandler {
 	preflight := &route{method: "OPTIONS", pattern: "preflight", handle: answerPreflight}
-	routes := publicRoutes()
-	data := newDataRoutes(routes)
-	return s.handler(s.newRouter(routes), func(ctx *fasthttp.RequestCtx) bool {
+	return s.handler(s.newRouter(s.routes), func(ctx *fasthttp.RequestCtx) bool {
 		if ctx.IsOptions() {
 			s.serve(ctx, preflight, paths{})
 			return true
@@ -161,7 +176,7 @@ func (s *Server) publicHandler() fasthttp.RequestHandler {
 		if !ok {
 			return false
 		}
-		rt := data.find(ctx.Method(), path)
+		rt := s.data.find(ctx.Method(), path)
 		if rt != nil {
 			s.serve(ctx, rt, path)
 		}

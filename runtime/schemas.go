@@ -52,7 +52,7 @@ func getSchema(r *request) error {
 	out.Message = "Schema exists"
 	out.Collection.Name = c.Name
 	out.Collection.Model = wireFields(c.Fields)
-	out.Collection.RLS = wireRLS{Enabled: c.RLS.Enabled, RequireAuthForWrite: true}
+	out.Collection.RLS = wireRLS{Enabled: c.RLS.Enabled, RequireAuthForWrite: !c.RLS.Enabled || c.RLS.Mode != project.ModeCustom || c.RLS.RequireAuthForWrite}
 	if c.RLS.Enabled {
 		out.Collection.RLS.Mode, out.Collection.RLS.OwnerField = c.RLS.Mode, c.RLS.OwnerField
 	}

@@ -92,9 +92,14 @@ type Server struct {
 	adminToken auth.Secret
 	public     *listener
 	admin      *listener
-	requests   sync.Pool // of *request
+	routes     []route    // of the public listener
+	data       dataRoutes // those of them that are found by hand
+	requests   sync.Pool  // of *request
 	requestIDs requestIDs
 	draining   atomic.Bool
+	stopping   context.Context // ends when draining begins
+	stop       context.CancelFunc
+	guestFails seldom
 }
 
 // listener is one of the two doors.
@@ -111,6 +116,9 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 	}
 	opt.withDefaults()
 	s := &Server{opt: opt, log: opt.Logger, now: opt.Now, hasher: auth.NewHasher(auth.HasherOptions{})}
+	s.stopping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.routes = publicRoutes()
+	s.data = newDataRoutes(s.routes)
 	s.requests.New = func() any { return newRequest(s) }
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -207,6 +215,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return err
 	}
 	s.draining.Store(true)
+	s.stop()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opt.DrainTime)
 	defer cancel()
 	err := errors.Join(s.public.server.ShutdownWithContext(drain), s.admin.server.ShutdownWithContext(drain))
@@ -218,6 +227,7 @@ func (s *Server) Serve(ctx context.Context) error {
 
 // Close releases everything that Open took. Call it after Serve has returned.
 func (s *Server) Close() error {
+	s.stop()
 	ctx := context.Background()
 	var errs []error
 	for _, l := range []*listener{s.public, s.admin} {

@@ -95,7 +95,7 @@ func (r *request) decodeSession(doc kv.Document) (*session, error) {
 // storeSession commits a new session of a user whose password was verified against the stored hash. That the user still
 // has that password is a need of the commit.
 func (r *request) storeSession(s *session, user kv.DocID, verified string) error {
-	_, err := r.project.Write(r.context(), func() (*kv.Batch, error) {
+	_, err := r.commit(func() (*kv.Batch, error) {
 		r.state = r.project.State()
 		defer r.closeSnapshot()
 		doc, err := r.load(user)
@@ -238,7 +238,7 @@ func refreshToken(r *request) error {
 	}
 	var fresh *session
 	var refusal error
-	_, err := r.project.Write(r.context(), func() (*kv.Batch, error) {
+	_, err := r.commit(func() (*kv.Batch, error) {
 		r.state = r.project.State()
 		defer r.closeSnapshot()
 		s, err := r.findSession(token)
@@ -331,7 +331,7 @@ func (r *request) userOf(s *session) (kv.Document, error) {
 // logout answers POST /api/userAuth/logout. It always succeeds: a session that is not there has ended already.
 func logout(r *request) error {
 	if token := r.presentedRefresh(); token != "" {
-		_, err := r.project.Write(r.context(), func() (*kv.Batch, error) {
+		_, err := r.commit(func() (*kv.Batch, error) {
 			r.state = r.project.State()
 			defer r.closeSnapshot()
 			s, err := r.findSession(token)

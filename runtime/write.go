@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"cmp"
 	"crypto/rand"
 	"errors"
 
@@ -37,8 +36,10 @@ func (r *request) write(ch *change) error {
 
 // writeOne readies a single change of the request's collection and hands it to commit.
 func (r *request) writeOne(ch *change, commit func([]*change) error) error {
+	ch.rules = r.collection
+	r.about(ch)
 	if err := mayWrite(r, ch); err != nil {
-		return err // whoever may not write here is told nothing about its body or id
+		return r.told("access", err) // whoever may not write here is told nothing about its body or id
 	}
 	if ch.op != hooks.OpDelete {
 		ch.body = r.body
@@ -52,7 +53,7 @@ func (r *request) writeOne(ch *change, commit func([]*change) error) error {
 			return err
 		}
 	}
-	ch.rules = r.collection
+	r.about(ch)
 	ch.buffers = r.buffers // a single change works in the request's own
 	changes := [...]*change{ch}
 	err := commit(changes[:])
@@ -69,15 +70,33 @@ func (r *request) writeAll(changes []*change) error {
 			continue
 		}
 		r.collection = ch.rules
-		if err := cmp.Or(mayWrite(r, ch), r.fillOwner(ch), r.chooseID(ch)); err != nil {
-			return r.atChange(ch, err)
+		for _, early := range [...]writeStep{{"access", true, mayWrite}, {"owner", true, (*request).fillOwner}, {"id", false, (*request).chooseID}} {
+			if err := early.do(r, ch); err != nil {
+				r.about(ch)
+				if r.explain != nil {
+					r.explain.judging(ch, len(changes) > 1)
+				}
+				return r.atChange(ch, r.told(early.name, err))
+			}
 		}
 	}
-	rev, err := r.project.Write(r.context(), func() (*kv.Batch, error) { return &r.batch, r.prepare(changes) })
+	rev, err := r.commit(func() (*kv.Batch, error) { return &r.batch, r.prepare(changes) })
 	for _, ch := range changes {
 		ch.rev = rev
 	}
 	return err
+}
+
+// commit takes what prepare builds to the project's file; for a request that is only explained, as far as that.
+func (r *request) commit(prepare func() (*kv.Batch, error)) (rev uint64, err error) {
+	if r.explain == nil {
+		return r.project.Write(r.context(), prepare)
+	}
+	b, err := prepare()
+	if err == nil {
+		err = r.wouldCommit(b)
+	}
+	return 0, err
 }
 
 // atChange says which operation an error is about, where the request named them by number.
@@ -138,19 +157,11 @@ func (r *request) prepare(changes []*change) error {
 	if err := r.beginBatch(); err != nil {
 		return err
 	}
-	for _, step := range [...]func(*request, *change) error{
-		mayWrite,   // 1 built-in rules: may this caller write here at all?
-		loadBefore, // 2 the document as it was, and its revision
-		checkOwner, // 3 built-in rules, on the document as it was
-		idIsFree,   // 4 an id that the client chose
-		propose,    // 5 the document as the caller wants it, through the write hooks, to the schema: what will be stored
-		checkFinal, // 6 built-in rules again: neither hook nor schema can move ownership
-		askPolicy,  // 7 may this caller turn before into after?
-	} {
+	for i := range writeSteps {
 		var bad badRecords
 		for _, ch := range changes {
 			r.collection = ch.rules
-			switch err := step(r, ch); {
+			switch err := r.take(&writeSteps[i], ch, len(changes) > 1); {
 			case err == nil:
 			case ch.named:
 				return r.atChange(ch, err)
@@ -167,6 +178,54 @@ func (r *request) prepare(changes []*change) error {
 	}
 	r.addAnswer()
 	return nil
+}
+
+// writeStep is one step of preparing a write. The name is what an explanation calls it.
+type writeStep struct {
+	name string
+	rule bool // a rule that binds publishable keys only
+	do   func(*request, *change) error
+}
+
+var writeSteps = [...]writeStep{
+	{"access", true, mayWrite},             // 1 built-in rules: may this caller write here at all?
+	{"document", false, loadBefore},        // 2 the document as it was, and its revision
+	{"owner", true, checkOwner},            // 3 built-in rules, on the document as it was
+	{"revision", false, checkRevision},     // 4 that the client wants to have seen
+	{"id", false, idIsFree},                // 5 that the client chose
+	{"schema", false, propose},             // 6 the document as the caller wants it, through the write hooks, to the schema: what will be stored
+	{"owner afterwards", true, checkFinal}, // 7 built-in rules again: neither hook nor schema can move ownership
+	{"policy", true, askPolicy},            // 8 may this caller turn before into after?
+}
+
+// take takes one change through one step.
+func (r *request) take(step *writeStep, ch *change, several bool) error {
+	if r.explain != nil {
+		r.explain.judging(ch, several)
+	}
+	err := step.do(r, ch)
+	if err != nil {
+		r.about(ch)
+	}
+	if r.explain == nil {
+		return err
+	}
+	switch {
+	case step.name == "policy" && err == nil && r.role != auth.RoleSecret && r.asksPolicy(ch.op):
+		return nil // told by each guest that was asked
+	case step.rule:
+		return r.bound(step.name, err)
+	}
+	return r.told(step.name, err)
+}
+
+// bound is told for a rule that a secret key skips.
+func (r *request) bound(name string, err error) error {
+	if err == nil && r.role == auth.RoleSecret {
+		r.note(name, outcomeSkipped, "A secret key skips it.")
+		return nil
+	}
+	return r.told(name, err)
 }
 
 // holdState takes the project's present rules for one attempt, which may be newer than those of the last one, and keeps
@@ -192,13 +251,18 @@ func (r *request) holdState() (release func(), err error) {
 }
 
 // mayWrite is what can be said before any document is read.
-func mayWrite(r *request, _ *change) error {
+func mayWrite(r *request, ch *change) error {
 	switch {
 	case r.role == auth.RoleSecret:
 		return nil
 	case !r.collection.RLS.Enabled:
 		return errRLSRequired
-	case r.user.UserID == "":
+	case r.decidedByGuests():
+		if err := r.needPolicy(ch.op); err != nil || r.user.UserID != "" || !r.collection.RLS.RequireAuthForWrite {
+			return err
+		}
+	}
+	if r.user.UserID == "" {
 		return errTokenForWrite
 	}
 	return nil
@@ -225,18 +289,24 @@ func checkOwner(r *request, ch *change) error {
 	if ch.op == hooks.OpInsert {
 		return r.fillOwner(ch)
 	}
-	if r.role != auth.RoleSecret {
-		own := r.owns(ch.before)
-		switch {
-		case !own && r.readsOwnOnly():
-			return errDocumentNotFound // as a missing one, or an id could be probed
-		case ch.op == hooks.OpUpdate && r.movesOwner(ch.body):
-			return errOwnerImmutable.saying("%s cannot be changed under RLS.", r.collection.RLS.OwnerField)
-		case !own:
-			return errNotOwner
-		}
+	if r.role == auth.RoleSecret || r.decidedByGuests() {
+		return nil
 	}
-	if len(r.ifMatch) > 0 {
+	own := r.owns(ch.before)
+	switch {
+	case !own && r.readsOwnOnly():
+		return errDocumentNotFound.hiding(errNotOwner) // as a missing one, or an id could be probed
+	case ch.op == hooks.OpUpdate && r.movesOwner(ch.body):
+		return errOwnerImmutable.saying("%s cannot be changed under RLS.", r.collection.RLS.OwnerField)
+	case !own:
+		return errNotOwner
+	}
+	return nil
+}
+
+// checkRevision holds an update or delete to the revision that the client names.
+func checkRevision(r *request, ch *change) error {
+	if ch.op != hooks.OpInsert && len(r.ifMatch) > 0 {
 		var tag [32]byte
 		if !matchesETag(r.ifMatch, appendETag(tag[:0], ch.exists)) {
 			return errPrecondition
@@ -251,6 +321,12 @@ func (r *request) fillOwner(ch *change) error {
 		return nil
 	}
 	field := r.collection.RLS.OwnerField
+	if r.decidedByGuests() { // it is filled in where it is missing, and the policy sees what came of it
+		if field != "" && r.user.UserID != "" {
+			ch.stamp.Owner.Field, ch.stamp.Owner.ID = field, r.user.UserID
+		}
+		return nil
+	}
 	switch owner := ch.body.Get(field); owner.Kind() {
 	case jsondoc.Missing, jsondoc.Null:
 	case jsondoc.String:
@@ -286,7 +362,7 @@ func (r *request) movesOwner(body jsondoc.Value) bool {
 
 // checkFinal holds the document that will be stored to the ownership rule, whoever last touched it.
 func checkFinal(r *request, ch *change) error {
-	if r.role == auth.RoleSecret || ch.op == hooks.OpDelete {
+	if r.role == auth.RoleSecret || ch.op == hooks.OpDelete || r.decidedByGuests() {
 		return nil
 	}
 	if !r.owns(ch.after) {

@@ -300,7 +300,8 @@ func indexDefinition(indexes ...storedIndex) []byte {
 // indexes is the collection's definition for kv: a unique index for each unique field, ordered ones for what is declared
 // and for what the server itself asks for. The e-mail of `users` is always unique, declared so or not, or two accounts
 // could share a login; its user name is looked up by every public profile. The owner of a private collection joins every
-// query on it, so without an index a user's own few documents would be searched for among everybody's.
+// query on it, so without an index a user's own few documents would be searched for among everybody's; an owner that is named in custom
+// mode is what a filter will ask for.
 func (c *Collection) indexes() []byte {
 	list := []storedIndex{}
 	add := func(x storedIndex) {
@@ -320,7 +321,7 @@ func (c *Collection) indexes() []byte {
 	if c.Name == Users {
 		add(orderedIndex(fieldUsername))
 	}
-	if c.RLS.Enabled && c.RLS.Mode == ModePrivate {
+	if c.RLS.Enabled && (c.RLS.Mode == ModePrivate || c.RLS.Mode == ModeCustom && c.RLS.OwnerField != "") {
 		add(orderedIndex(c.RLS.OwnerField))
 	}
 	for i := range c.Fields {

@@ -111,7 +111,7 @@ func TestParseFileRefuses(t *testing.T) {
 		{"nesting without end", "name: p\ncollections:\n  - name: c\n    fields:\n      - {key: n, type: Array, items: " + strings.Repeat("{type: Array, items: ", 50) + "{type: String}" + strings.Repeat("}", 51) + "\n",
 			[]string{"f:5: collections[0].fields[0].items.items.items: is nested deeper than 3 levels"}},
 		{"what Validate finds has its line", "name: p\ncollections:\n  - name: c\n    rls:\n      enabled: true\n      mode: open\n    fields:\n      - key: a\n        type: Strin\n      - type: String\n", []string{
-			`f:6: collections[0].rls.mode: "open" must be public-read or private`,
+			`f:6: collections[0].rls.mode: "open" must be public-read, private or custom`,
 			`f:9: collections[0].fields[0].type: "Strin" must be one of String, Number, Boolean, Date, Object, Array, Ref (did you mean "String"?)`,
 			"f:10: collections[0].fields[1].key: is required",
 		}},

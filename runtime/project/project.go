@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/runtime/auth"
+	"github.com/sluice-edge/sluice/runtime/journal"
 )
 
 // Settings of a project's file. A write names them among its needs, so that it cannot commit under replaced rules.
@@ -46,8 +47,9 @@ const (
 
 // Project is one project's open handles. Its State is replaced whole, never changed.
 type Project struct {
-	ID string
-	DB *kv.DB
+	ID      string
+	DB      *kv.DB
+	Journal *journal.Journal // refusals and guests' lines, for the developer to look at
 
 	dir    string
 	broken error // why the project could not be opened; DB is nil then
@@ -103,6 +105,9 @@ func (r *Registry) openProject(ctx context.Context, id string) (*Project, error)
 		return nil, fmt.Errorf("project %s: %w", id, err)
 	}
 	p.DB = db
+	if p.Journal, err = journal.Open(p.dir, r.now()); err != nil {
+		r.log.WarnContext(ctx, "the project's log of decisions begins anew", "project", id, "error", err)
+	}
 	if err := p.ensureSystem(ctx, r); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("project %s: %w", id, err)
@@ -204,7 +209,7 @@ func (p *Project) close(ctx context.Context) error {
 	if st := p.state.Load(); st != nil && st.Bundle != nil {
 		err = st.Bundle.Close(ctx)
 	}
-	return errors.Join(err, p.DB.Close())
+	return errors.Join(err, p.Journal.Save(), p.DB.Close())
 }
 
 // storedTokens is the shape of SettingTokens.

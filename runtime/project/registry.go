@@ -62,8 +62,8 @@ type Registry struct {
 	view    atomic.Pointer[view]
 	mu      sync.Mutex // one change of the directory at a time
 
-	stopSweep context.CancelFunc
-	swept     chan struct{} // closed when the sweeper has ended; nil before it began
+	stopLoops context.CancelFunc // nil before they began
+	loops     sync.WaitGroup     // the sweeper, and who saves journals
 }
 
 // view is what finding needs; it is replaced whole.
@@ -101,9 +101,10 @@ func OpenRegistry(ctx context.Context, dir string, host *hooks.Host, opt Options
 	if err := r.openAll(ctx); err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
-	sweeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r.stopSweep, r.swept = stop, make(chan struct{})
-	go r.sweepLoop(sweeping)
+	looping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.stopLoops = stop
+	r.loops.Go(func() { r.sweepLoop(looping) })
+	r.loops.Go(func() { r.saveLoop(looping) })
 	return r, nil
 }
 
@@ -115,9 +116,9 @@ func (r *Registry) kvOptions() kv.Options {
 
 // Close closes every project. Nothing may use them any more.
 func (r *Registry) Close(ctx context.Context) error {
-	if r.swept != nil {
-		r.stopSweep()
-		<-r.swept
+	if r.stopLoops != nil {
+		r.stopLoops()
+		r.loops.Wait()
 	}
 	var errs []error
 	if v := r.view.Load(); v != nil {

@@ -86,6 +86,7 @@ func (t Type) canonical() Type {
 const (
 	ModePublicRead = "public-read" // everybody reads, the owner writes
 	ModePrivate    = "private"     // the owner reads and writes
+	ModeCustom     = "custom"      // the bundle's policies alone say who reads and writes; what none is bound to is refused
 
 	// modeOwnerWrite is another name of public-read in the API contract; Normalize replaces it.
 	modeOwnerWrite = "owner-write-only"
@@ -98,8 +99,8 @@ const DefaultOwnerField = "userId"
 type RLS struct {
 	Enabled             bool   `json:"enabled"`
 	Mode                string `json:"mode"`                // public-read
-	OwnerField          string `json:"ownerField"`          // userId
-	RequireAuthForWrite bool   `json:"requireAuthForWrite"` // true; kept for clients: publishable keys always need a token to write
+	OwnerField          string `json:"ownerField"`          // userId; in custom mode none, unless it is named
+	RequireAuthForWrite bool   `json:"requireAuthForWrite"` // true; publishable keys need a token to write. Only custom mode can do without
 }
 
 // UnmarshalJSON reads the rules with requireAuthForWrite true unless it is there. Unknown members are refused.
@@ -172,7 +173,7 @@ func (c *Collection) normalize() {
 	if c.RLS.Mode == "" || c.RLS.Mode == modeOwnerWrite {
 		c.RLS.Mode = ModePublicRead
 	}
-	if c.RLS.OwnerField == "" {
+	if c.RLS.OwnerField == "" && c.RLS.Mode != ModeCustom {
 		c.RLS.OwnerField = DefaultOwnerField
 	}
 	if c.Fields == nil {

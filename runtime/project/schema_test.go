@@ -63,7 +63,7 @@ func TestValidate(t *testing.T) {
 		{"accounts as they should be", `{"name":"p","auth":{"enabled":true},"collections":[{"name":"users","fields":[{"key":"email","type":"string","required":true},{"key":"password","type":"string","required":true}]}]}`, nil},
 		{"two collections of one name", `{"name":"p","collections":[{"name":"posts"},{"name":"Posts"}]}`, []string{`collections[1].name: "Posts" is already the name of collections[0] (upper and lower case are one)`}},
 		{"another spelling of users", `{"name":"p","collections":[{"name":"Users"}]}`, []string{`collections[0].name: "Users" must be spelt "users": it is the collection of accounts`}},
-		{"a bad mode", `{"name":"p","collections":[{"name":"c","rls":{"mode":"public"}}]}`, []string{`collections[0].rls.mode: "public" must be public-read or private`}},
+		{"a bad mode", `{"name":"p","collections":[{"name":"c","rls":{"mode":"public"}}]}`, []string{`collections[0].rls.mode: "public" must be public-read, private or custom`}},
 		{"the contract's other name of a mode", `{"name":"p","collections":[{"name":"c","rls":{"mode":"owner-write-only"}}]}`, nil},
 		{"an id as owner", `{"name":"p","collections":[{"name":"c","rls":{"ownerField":"_id"}}]}`, []string{"collections[0].rls.ownerField: must not be _id: a document's id is not its owner"}},
 		{"a timestamp as owner", `{"name":"p","collections":[{"name":"c","rls":{"ownerField":"createdAt"}}]}`, []string{"collections[0].rls.ownerField: createdAt is written by the server and cannot hold the owner"}},

@@ -19,7 +19,6 @@ const (
 
 // sweepLoop removes what has expired from every project, now and then, until the registry is closed.
 func (r *Registry) sweepLoop(ctx context.Context) {
-	defer close(r.swept)
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {

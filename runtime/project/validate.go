@@ -195,8 +195,12 @@ func (v *validator) rls(path string, col *Collection) {
 	r := &col.RLS
 	switch strings.ToLower(r.Mode) {
 	case "", ModePublicRead, ModePrivate, modeOwnerWrite:
+	case ModeCustom:
+		if !r.Enabled {
+			v.addf(path+".mode", "%s needs enabled: true: without it everybody reads, and no policy is asked", ModeCustom)
+		}
 	default:
-		v.addf(path+".mode", "%q must be %s or %s", r.Mode, ModePublicRead, ModePrivate)
+		v.addf(path+".mode", "%q must be %s, %s or %s", r.Mode, ModePublicRead, ModePrivate, ModeCustom)
 	}
 	if r.OwnerField == "" {
 		return
