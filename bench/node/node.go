@@ -42,11 +42,11 @@ type Binary struct {
 
 // Build builds the repository's binary, and further commands of this module, into dir.
 func Build(ctx context.Context, dir string, commands ...string) (*Binary, error) {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/sluice-edge/sluice").Output()
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/sluice-edge/sluice/bench").Output()
 	if err != nil {
 		return nil, fmt.Errorf("run this in the directory bench of the repository: %w", err)
 	}
-	b := &Binary{Path: filepath.Join(dir, "sluice"), repo: strings.TrimSpace(string(out))}
+	b := &Binary{Path: filepath.Join(dir, "sluice"), repo: filepath.Dir(strings.TrimSpace(string(out)))}
 	if err := goBuild(ctx, b.repo, b.Path, "./cmd/sluice"); err != nil {
 		return nil, err
 	}
