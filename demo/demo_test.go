@@ -38,7 +38,7 @@ func load(t testing.TB) *hooks.Bundle {
 	if err := yaml.Unmarshal(demo.Manifest, &manifest); err != nil {
 		t.Fatal(err)
 	}
-	bundle, err := hooktest.NewHost(t, hooks.Options{}).Load(context.Background(), manifest, map[string][]byte{demo.ModuleFile: demo.Module})
+	bundle, err := hooktest.NewHost(t, hooks.Options{}).Load(context.Background(), manifest, map[string][]byte{demo.ModuleFile: demo.Module}, hooks.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

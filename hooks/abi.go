@@ -28,12 +28,14 @@ func splitResult(r uint64) (no bool, ptr, size uint32) {
 	return r&noBit != 0, uint32(r>>32) &^ (1 << 31), uint32(r)
 }
 
-// Limits that the contract itself sets on a reason.
+// Limits that the contract itself sets on an answer.
 const (
 	maxCodeBytes    = 64
 	maxMessageBytes = 500
+	maxClaimsBytes  = 2 << 10  // of claims, which travel in every access token
+	maxFilterBytes  = 16 << 10 // of a predicate
 	minStatus       = 400
 	maxStatus       = 499
-	policyStatus    = 403 // of a policy's no without a status
+	policyStatus    = 403 // of a no without a status, but a hook's
 	hookStatus      = 422 // of a hook's no without a status
 )

@@ -9,53 +9,56 @@ import (
 )
 
 // answer turns the guest's result into a decision. What it returns is copied out of the guest's memory.
-func (in *instance) answer(function string, e *Event, result uint64) (Decision, error) {
-	status := policyStatus
-	if function == exportHook {
-		status = hookStatus
-	}
+func (in *instance) answer(q *question, e *Event, result uint64) (Decision, error) {
 	switch result {
 	case resultYes:
 		return Decision{Allow: true}, nil
 	case resultNo:
-		return Decision{Status: status, Module: in.module.name}, nil
+		return Decision{Status: q.status, Module: in.module.name}, nil
 	}
-	d, err := in.readAnswer(function, e, result)
+	d, err := in.readAnswer(q, e, result)
 	if err != nil {
-		return Decision{}, &ABIError{Module: in.module.name, Why: function + ": " + err.Error()}
+		return Decision{}, &ABIError{Module: in.module.name, Why: q.function + ": " + err.Error()}
 	}
 	if !d.Allow {
 		d.Module = in.module.name
 		if d.Status == 0 {
-			d.Status = status
+			d.Status = q.status
 		}
 	}
 	return d, nil
 }
 
-func (in *instance) readAnswer(function string, e *Event, result uint64) (Decision, error) {
+func (in *instance) readAnswer(q *question, e *Event, result uint64) (Decision, error) {
 	no, ptr, size := splitResult(result)
-	if limit := in.module.host.options.ResultBytes; int64(size) > int64(limit) {
+	if limit := in.module.bundle.limits.AnswerBytes; int64(size) > limit {
 		return Decision{}, fmt.Errorf("the answer has %d bytes, at most %d are allowed", size, limit)
 	}
 	text, ok := in.memory.Read(ptr, size)
 	if !ok {
 		return Decision{}, fmt.Errorf("the answer is said to be %d bytes at %d, which is outside of the guest's memory", size, ptr)
 	}
-	switch {
-	case no:
+	if no {
 		return parseReason(text)
-	case function == exportHook && e.Op == OpDelete:
-		return Decision{}, fmt.Errorf("a delete has no document to replace")
-	case function == exportHook:
-		doc, err := parseDocument(text)
-		return Decision{Allow: true, Document: doc}, err
-	case e.Op == OpRead:
-		allowed, err := parseAllowed(text, len(e.Documents))
-		return Decision{Allow: true, Allowed: allowed}, err
-	default:
-		return Decision{}, fmt.Errorf("a policy has no value to give on %s", e.Op)
 	}
+	d, err := Decision{Allow: true}, error(nil)
+	switch q.event {
+	case EventBeforeInsert, EventBeforeUpdate, EventBeforeSignup:
+		d.Document, err = parseDocument(text)
+	case EventFilter:
+		d.Filters, err = parseFilter(text)
+	case EventClaims:
+		d.Claims, err = parseClaims(text)
+	case EventPolicy:
+		if e.Op == OpRead {
+			d.Allowed, err = parseAllowed(text, len(e.Documents))
+			break
+		}
+		fallthrough
+	default:
+		err = fmt.Errorf("%s has no value to give on %s", q.event, e.Op)
+	}
+	return d, err
 }
 
 // parseReason reads the text of a no: {"code":…,"message":…,"status":…}. Members of other names are ignored.
@@ -151,6 +154,48 @@ func parseAllowed(text []byte, n int) ([]bool, error) {
 		return nil, fmt.Errorf("value: allow: is missing")
 	}
 	return allowed, nil
+}
+
+// parseFilter reads a filter's value: {"where":{…},"any":[{…},…]}, one of them or both. What they hold is judged by whoever runs
+// the query; here a misspelled name is found, which would leave out a restriction.
+func parseFilter(text []byte) ([][]byte, error) {
+	if len(text) > maxFilterBytes {
+		return nil, fmt.Errorf("predicate: has %d bytes, at most %d are allowed", len(text), maxFilterBytes)
+	}
+	restricts := false
+	err := eachMember(text, func(key, value []byte) error {
+		open := byte('{')
+		switch string(key) {
+		case "where":
+		case "any":
+			open = '['
+		default:
+			return fmt.Errorf("is neither where nor any")
+		}
+		restricts = true
+		if value[0] != open {
+			return fmt.Errorf("does not begin with %c", open)
+		}
+		return nil
+	})
+	if err == nil && !restricts {
+		err = fmt.Errorf("has neither where nor any")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("predicate: %w", err)
+	}
+	return [][]byte{bytes.Clone(trimSpace(text))}, nil
+}
+
+// parseClaims reads the value of claims, an object for a token.
+func parseClaims(text []byte) ([]byte, error) {
+	if len(text) > maxClaimsBytes {
+		return nil, fmt.Errorf("claims: have %d bytes, at most %d are allowed", len(text), maxClaimsBytes)
+	}
+	if err := eachMember(text, func(_, _ []byte) error { return nil }); err != nil {
+		return nil, fmt.Errorf("claims: %w", err)
+	}
+	return bytes.Clone(trimSpace(text)), nil
 }
 
 // eachMember walks the members of text, which must be one JSON object in UTF-8 without two top-level members of one

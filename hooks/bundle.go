@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 )
 
@@ -10,12 +11,17 @@ import (
 // time from any goroutine.
 //
 // To replace a bundle under load, publish the new one where requests look for it, then Close the old one. A request
-// that calls more than once takes the bundle with Acquire and gives it back with Release, so that all its calls see the
-// same one; if Acquire answers false the bundle was closed meanwhile, and the request looks for its successor.
+// asks through a Session, so that all its questions go to the same bundle; if there is none to be had the bundle was closed
+// meanwhile, and the request looks for its successor.
 type Bundle struct {
 	host    *Host
 	modules []*module // in manifest order
 	routes  map[string]*route
+
+	logger   *slog.Logger      // takes its guests' lines
+	limits   Limits            // of each call
+	config   []byte            // what guests get from config
+	readable map[string]string // collections that guests may read, each under its own name
 
 	// refs counts holders and calls; closing is its top bit. Once closing is set and the count is 0 it stays 0.
 	refs    atomic.Uint64
@@ -33,17 +39,37 @@ type route struct {
 
 // Load checks, compiles and tests a manifest's modules; files holds their bytes by Module.File. A bundle that it
 // returns has proved that each module can be brought up and speaks the guest contract; a module that cannot is a
-// *LoadError that says why. Load does not keep files. Compiling takes from milliseconds (C) to seconds (Go); ctx is
+// *LoadError that says why. Load keeps neither files nor options.Config. Compiling takes from milliseconds (C) to seconds (Go); ctx is
 // looked at between steps.
-func (h *Host) Load(ctx context.Context, m Manifest, files map[string][]byte) (*Bundle, error) {
+func (h *Host) Load(ctx context.Context, m Manifest, files map[string][]byte, options LoadOptions) (*Bundle, error) {
 	if err := m.Validate(); err != nil {
 		return nil, &LoadError{Why: err.Error(), Err: err}
 	}
+	if err := m.Limits.within(options.Ceiling.or(h.ceiling)); err != nil {
+		return nil, &LoadError{Why: err.Error(), Err: err}
+	}
+	config, err := parseConfig(options.Config)
+	if err != nil {
+		return nil, &LoadError{Why: err.Error(), Err: err}
+	}
 	b := &Bundle{
-		host:    h,
-		routes:  make(map[string]*route),
-		drained: make(chan struct{}),
-		freed:   make(chan struct{}),
+		host:     h,
+		logger:   options.Logger,
+		limits:   m.Limits.or(h.options.defaultLimits().lower(options.Ceiling)),
+		config:   config,
+		readable: make(map[string]string, len(m.Grants.Read)),
+		routes:   make(map[string]*route),
+		drained:  make(chan struct{}),
+		freed:    make(chan struct{}),
+	}
+	if b.logger == nil {
+		b.logger = h.options.Logger
+	}
+	if options.Config == nil {
+		b.config = m.Config.text()
+	}
+	for _, name := range m.Grants.Read {
+		b.readable[name] = name
 	}
 	if err := h.adopt(b); err != nil {
 		return nil, err
@@ -65,7 +91,7 @@ func (b *Bundle) load(ctx context.Context, m Manifest, files map[string][]byte) 
 		if !ok {
 			return &LoadError{Module: decl.Name, Why: fmt.Sprintf("the bundle has no file %q", decl.File)}
 		}
-		mod, err := b.host.compile(ctx, decl.Name, code)
+		mod, err := b.compile(ctx, decl.Name, code)
 		if err != nil {
 			return err
 		}
@@ -81,7 +107,7 @@ func (b *Bundle) load(ctx context.Context, m Manifest, files map[string][]byte) 
 		if err := mod.requires(function); err != nil {
 			return err
 		}
-		b.bind(mod, function, ops, binding.Collections)
+		b.bind(mod, function, ops, binding.collections())
 	}
 	for _, mod := range b.modules {
 		if err := mod.selfTest(ctx); err != nil {
@@ -108,16 +134,33 @@ func (b *Bundle) bind(mod *module, function string, ops []Op, collections []stri
 	}
 }
 
-// HasPolicy reports whether any policy is bound to op on collection. It allocates nothing.
+// HasPolicy reports whether any policy is bound to op on collection; with OpFilter, whether any filter is. It allocates nothing.
 func (b *Bundle) HasPolicy(collection string, op Op) bool {
 	r := b.routes[collection]
 	return r != nil && op < opEnd && len(r.policies[op]) > 0
 }
 
-// HasHook reports whether any hook is bound to op on collection. It allocates nothing.
+// HasHook reports whether any hook is bound to op on collection; with OpSignup or OpClaims on Users, whether the event of that name is
+// bound. It allocates nothing.
 func (b *Bundle) HasHook(collection string, op Op) bool {
 	r := b.routes[collection]
 	return r != nil && op < opEnd && len(r.hooks[op]) > 0
+}
+
+// policies returns the modules that judge an event.
+func (b *Bundle) policies(e *Event) []*module {
+	if !b.HasPolicy(e.Collection, e.Op) {
+		return nil
+	}
+	return b.routes[e.Collection].policies[e.Op]
+}
+
+// hooks returns the modules that stand before an event.
+func (b *Bundle) hooks(e *Event) []*module {
+	if !b.HasHook(e.Collection, e.Op) {
+		return nil
+	}
+	return b.routes[e.Collection].hooks[e.Op]
 }
 
 // Acquire keeps the bundle usable until Release, whoever closes it. It answers false, and takes nothing, if the bundle

@@ -115,7 +115,7 @@ func TestDecisions(t *testing.T) {
 				ask = bundle.Hook
 			}
 			got, err := ask(context.Background(), &test.event)
-			got.Fuel = 0
+			got.Fuel, got.Budget = 0, 0
 			if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", test.want) {
 				t.Errorf("decision %+v, error %v, want %+v", got, err, test.want)
 			}
@@ -175,7 +175,7 @@ func TestHooksSeeEachOthersDocumentAndPoliciesMustAllAllow(t *testing.T) {
 		"set":  Guest{Hook: Answer(false, len(set)), Data: set}.Wasm(),
 		"echo": echo.Wasm(),
 		"keep": Guest{Hook: I64Const(1)}.Wasm(),
-	})
+	}, hooks.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +387,7 @@ func TestGuestsYieldToTheCollector(t *testing.T) {
 
 func load(t *testing.T, host *hooks.Host, wasm []byte) *hooks.Bundle {
 	t.Helper()
-	bundle, err := host.Load(context.Background(), Manifest(), map[string][]byte{"guest.wasm": wasm})
+	bundle, err := host.Load(context.Background(), Manifest(), map[string][]byte{"guest.wasm": wasm}, hooks.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func (h *Host) runCompilerProcess(ctx context.Context, code []byte) error {
 	defer cancel()
 	line, err := json.Marshal(order{
 		CacheDir:    h.options.CacheDir,
-		MemoryPages: h.options.MemoryPages,
+		MemoryPages: uint32(h.ceiling.MemoryPages),
 		Bytes:       h.options.CompileBytes,
 		Seconds:     int64((limit + time.Second - 1) / time.Second),
 	})

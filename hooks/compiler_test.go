@@ -95,7 +95,7 @@ func TestCompilingIsBounded(t *testing.T) {
 			test.limit(&options)
 			host := NewHost(t, options)
 			begin := time.Now()
-			_, err := host.Load(context.Background(), Manifest(), map[string][]byte{"guest.wasm": test.wasm})
+			_, err := host.Load(context.Background(), Manifest(), map[string][]byte{"guest.wasm": test.wasm}, hooks.LoadOptions{})
 			if !errors.As(err, new(*hooks.LoadError)) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("error %v does not say %q", err, test.says)
 			}
@@ -107,7 +107,7 @@ func TestCompilingIsBounded(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
 		begin := time.Now()
-		_, err := NewHost(t, options).Load(ctx, Manifest(), map[string][]byte{"guest.wasm": costly(100)})
+		_, err := NewHost(t, options).Load(ctx, Manifest(), map[string][]byte{"guest.wasm": costly(100)}, hooks.LoadOptions{})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 3*time.Second {
 			t.Errorf("after %v: %v", time.Since(begin), err)
 		}

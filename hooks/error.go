@@ -6,7 +6,7 @@ import (
 )
 
 // Errors of a call. Each of them means "no": a caller that gets an error from
-// Bundle.Policy or Bundle.Hook must refuse the operation.
+// a method of a Session must refuse the operation.
 var (
 	// ErrFuel: the guest spent its whole fuel without an answer. It does so with this event every time.
 	ErrFuel = errors.New("guest ran out of fuel")
@@ -17,8 +17,18 @@ var (
 	ErrTimeout = errors.New("guest ran out of time")
 	// ErrBusy: every instance of the module stayed in use for as long as a call may wait.
 	ErrBusy = errors.New("every guest instance is busy")
-	// ErrEventTooLarge: the event does not fit into the buffer that the guest allocated (Options.EventBytes).
+	// ErrEventTooLarge: the event does not fit into the buffer that the guest allocated (Limits.EventBytes).
 	ErrEventTooLarge = errors.New("event is larger than the guest's buffer")
+	// ErrNotGranted: the guest read a collection that its manifest does not grant.
+	ErrNotGranted = errors.New("the manifest's grants.read does not name this collection")
+	// ErrNoReader: the guest read documents where there are none to read.
+	ErrNoReader = errors.New("no documents can be read here")
+	// ErrHostCalls: the guest read more often than one call may (Limits.HostCalls).
+	ErrHostCalls = errors.New("the guest reads too often")
+	// ErrReadTooLarge: what the guest read is more than one call may read (Limits.HostBytes), or its question is too long.
+	ErrReadTooLarge = errors.New("the guest reads too much")
+	// ErrNotFound is what a Reader answers for a document that does not exist. No call ends with it.
+	ErrNotFound = errors.New("no such document")
 	// ErrClosed: the bundle or its host has been closed.
 	ErrClosed = errors.New("bundle is closed")
 )

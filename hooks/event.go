@@ -13,10 +13,14 @@ const (
 	OpUpdate Op = 2
 	OpDelete Op = 3
 	OpRead   Op = 4 // policies only
+	OpFilter Op = 5 // filters only: what may a list find?
+	OpSignup Op = 6 // beforeSignup only
+	OpClaims Op = 7 // claims only
+	// 8 is reserved for uploads.
 )
 
 // opEnd is one past the last operation; it sizes tables indexed by Op.
-const opEnd = 5
+const opEnd = 8
 
 // String returns the operation's name in events and manifests, or "op(N)".
 func (op Op) String() string {
@@ -29,21 +33,14 @@ func (op Op) String() string {
 		return "delete"
 	case OpRead:
 		return "read"
+	case OpFilter:
+		return "filter"
+	case OpSignup:
+		return "signup"
+	case OpClaims:
+		return "claims"
 	}
 	return "op(" + strconv.Itoa(int(op)) + ")"
-}
-
-// hookEvent names the hook that runs before op.
-func (op Op) hookEvent() string {
-	switch op {
-	case OpInsert:
-		return EventBeforeInsert
-	case OpUpdate:
-		return EventBeforeUpdate
-	case OpDelete:
-		return EventBeforeDelete
-	}
-	return ""
 }
 
 // Event is what a guest is asked to judge. Its slices and strings are borrowed for the duration of the call; nothing
@@ -55,8 +52,8 @@ type Event struct {
 	Role       string   // "publishable" or "secret"
 	UserID     string   // empty: nobody is logged in (null in the event)
 	Claims     []byte   // JSON object of the caller's token; nil: {}
-	Before     []byte   // stored document; nil: null (insert, read)
-	After      []byte   // document as it would be stored; nil: null (delete, read)
+	Before     []byte   // stored document, or the profile of the user whose claims are asked; nil: null (insert, read, filter, signup)
+	After      []byte   // document or profile as it would be stored; nil: null (delete, read, filter, claims)
 	Documents  [][]byte // OpRead only: the documents of one page, in order
 	Now        int64    // Unix milliseconds; the only clock a guest has
 	RequestID  string   // also seeds the only randomness a guest has

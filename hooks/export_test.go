@@ -41,7 +41,7 @@ func (b *Bundle) NewBench(wasm []byte) (*Bench, error) {
 
 // Reuse asks the instance and does not restore it.
 func (b *Bench) Reuse(e *Event) error {
-	_, err := b.in.call(exportPolicy, e)
+	_, err := b.in.call(&policyQuestions[e.Op], e)
 	return err
 }
 
@@ -62,7 +62,7 @@ func (b *Bench) once(from *state, e *Event) error {
 			return err
 		}
 	}
-	_, err = in.call(exportPolicy, e)
+	_, err = in.call(&policyQuestions[e.Op], e)
 	return err
 }
 
@@ -80,8 +80,14 @@ func (h *Host) PooledBytes() int64 { return h.pools.bytes.Load() }
 
 // Resting returns how many instances of the bundle's first module rest.
 func (b *Bundle) Resting() int {
+	idle, spent := b.Pool()
+	return idle + spent
+}
+
+// Pool returns how many instances of the bundle's first module are restored, and how many wait for it.
+func (b *Bundle) Pool() (idle, spent int) {
 	mod := b.modules[0]
 	mod.mu.Lock()
 	defer mod.mu.Unlock()
-	return len(mod.idle)
+	return len(mod.idle), len(mod.spent)
 }

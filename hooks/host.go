@@ -22,11 +22,13 @@ const features = api.CoreFeaturesV2 &^ api.CoreFeatureSIMD
 // from any goroutine. It has one goroutine of its own, which stops guests that are overdue.
 type Host struct {
 	options   Options
+	ceiling   Limits // how far a bundle may raise its limits
 	engine    wazero.Runtime
 	cache     wazero.CompilationCache // nil without CacheDir
 	watch     *watchdog
 	space     *snapshot.Space
 	pools     pools
+	sessions  sync.Pool     // of *Session
 	compiling chan struct{} // holds a token for each compiler process
 
 	mu      sync.Mutex
@@ -40,9 +42,12 @@ func NewHost(ctx context.Context, options Options) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{options: options.withDefaults(), bundles: make(map[*Bundle]struct{})}
+	defaults := h.options.defaultLimits()
+	h.ceiling = h.options.Ceiling.or(defaultCeiling.atLeast(defaults)).atLeast(defaults)
+	h.sessions.New = func() any { return new(Session) }
 	h.compiling = make(chan struct{}, max(1, goruntime.GOMAXPROCS(0)/2))
 	h.pools.limit, h.pools.modules = h.options.PoolBytes, make(map[*module]struct{})
-	config := engineConfig(h.options.MemoryPages)
+	config := engineConfig(uint32(h.ceiling.MemoryPages))
 	if dir := h.options.CacheDir; dir != "" {
 		cache, err := openCache(dir)
 		if err != nil {

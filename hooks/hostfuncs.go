@@ -33,14 +33,15 @@ type hostFunction struct {
 	params, results []api.ValueType
 }
 
-func importAllowed(module, name string) (ok bool) {
+// importable returns what a guest imports by a name, if there is such a thing.
+func importable(module, name string) (f hostFunction, ok bool) {
 	switch module {
 	case importModule:
-		_, ok = sluiceFunctions[name]
+		f, ok = sluiceFunctions[name]
 	case importWASI:
-		_, ok = wasiFunctions[name]
+		f, ok = wasiFunctions[name]
 	}
-	return ok
+	return f, ok
 }
 
 const (
@@ -50,7 +51,11 @@ const (
 
 // sluiceFunctions are the host's own functions.
 var sluiceFunctions = map[string]hostFunction{
-	"log": {hostLog, []api.ValueType{i32, i32, i32}, nil},
+	"log":    {hostLog, params("iii"), nil},
+	"get":    {hostGet, params("iiiiii"), []api.ValueType{i32}},
+	"find":   {hostFind, params("iiiiii"), []api.ValueType{i32}},
+	"count":  {hostCount, params("iiii"), []api.ValueType{i64}},
+	"config": {hostConfig, params("ii"), []api.ValueType{i32}},
 }
 
 // hostLog is log(level, ptr, len): one line to the project's log. Levels: 0 debug, 1 info, 2 warn, 3 error.
@@ -70,15 +75,15 @@ func callOf(ctx context.Context) *instance {
 
 // log writes one line of the guest's, unless the call has written enough. text is copied.
 func (in *instance) log(level slog.Level, text []byte) {
-	options := &in.module.host.options
-	if in.logLines >= options.LogLines {
+	limits := &in.module.bundle.limits
+	if in.logLines >= limits.LogLines {
 		return
 	}
 	in.logLines++
-	if len(text) > options.LogBytes {
-		text = text[:options.LogBytes]
+	if int64(len(text)) > limits.LogBytes {
+		text = text[:limits.LogBytes]
 	}
-	options.Logger.LogAttrs(context.Background(), level, "guest",
+	in.module.bundle.logger.LogAttrs(context.Background(), level, "guest",
 		slog.String("module", in.module.name),
 		slog.String("request_id", in.requestID),
 		slog.String("line", string(text)))
@@ -88,7 +93,7 @@ func (in *instance) log(level slog.Level, text []byte) {
 func (in *instance) print(level slog.Level, text []byte) {
 	for len(text) > 0 {
 		line, rest, whole := bytes.Cut(text, []byte("\n"))
-		room := max(0, in.module.host.options.LogBytes-len(in.line))
+		room := max(0, int(in.module.bundle.limits.LogBytes)-len(in.line))
 		in.line = append(in.line, line[:min(len(line), room)]...)
 		in.lineLevel = level
 		if whole {

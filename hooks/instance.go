@@ -46,8 +46,14 @@ type instance struct {
 	requestID string
 	clock     int64 // nanoseconds since 1970: the event's time, plus what the guest has slept
 	random    *rand.ChaCha8
-	logLines  int
-	line      []byte // printed, but not to its end yet
+	logLines  int64
+	reader    Reader          // nil: there is nothing to read
+	reading   context.Context // for reader
+	hostCalls int64           // of reader
+	hostBytes int64           // that reader has returned
+	hostErr   error           // why a host function has ended the call
+	scratch   []byte          // what reader appends to
+	line      []byte          // printed, but not to its end yet
 	lineLevel slog.Level
 }
 
@@ -65,7 +71,7 @@ func (m *module) instantiate(ctx context.Context, from *state) (*instance, error
 	m.host.pools.makeRoom(m.base)
 	in := &instance{module: m, state: from, buffer: from.buffer, clock: epoch}
 	in.ctx = context.WithValue(context.Background(), instanceKey{}, in)
-	most := max(uint64(m.host.options.MemoryPages)*wasmPage, uint64(len(from.image.Bytes())))
+	most := max(uint64(m.bundle.limits.MemoryPages)*wasmPage, uint64(len(from.image.Bytes())))
 	var err error
 	if in.backing, err = from.image.Memory(most); err != nil {
 		return nil, fmt.Errorf("hooks: module %q cannot be instantiated: %w", m.name, err)
@@ -114,7 +120,7 @@ func (in *instance) bringUp() error {
 	if int32(version) != abiVersion {
 		return &ABIError{Module: in.module.name, Why: fmt.Sprintf("it speaks version %d of the guest contract, this host speaks %d", int32(version), abiVersion)}
 	}
-	size := uint32(options.EventBytes)
+	size := uint32(in.module.bundle.limits.EventBytes)
 	buffer, err := in.invoke(exportAlloc, uint64(size))
 	if err != nil {
 		return err
@@ -148,29 +154,30 @@ func (in *instance) invoke(export string, params ...uint64) (uint64, error) {
 }
 
 // call asks the guest about one event. It sets broken when the instance must not be used again.
-func (in *instance) call(function string, e *Event) (Decision, error) {
-	options := &in.module.host.options
-	fn, name, fuel, limit := in.policy, EventPolicy, options.PolicyFuel, options.PolicyTime
-	if function == exportHook {
-		fn, name, fuel, limit = in.hook, e.Op.hookEvent(), options.HookFuel, options.HookTime
+func (in *instance) call(q *question, e *Event) (Decision, error) {
+	limits := &in.module.bundle.limits
+	fn, fuel, limit := in.policy, limits.PolicyFuel, limits.PolicyMillis
+	if q.function == exportHook {
+		fn, fuel, limit = in.hook, limits.HookFuel, limits.HookMillis
 	}
-	size, err := in.writeEvent(e, name)
+	in.hostCalls = 0
+	size, err := in.writeEvent(e, q.event)
 	if err != nil {
 		return Decision{}, err
 	}
 	in.requestID = e.RequestID
 	in.clock = max(e.Now*int64(time.Millisecond), epoch)
 	in.stack = [2]uint64{uint64(e.Op), uint64(size)}
-	in.begin(fuel, limit)
-	err = in.failure(function, fn.CallWithStack(in.ctx, in.stack[:]))
+	in.begin(fuel, time.Duration(limit)*time.Millisecond)
+	err = in.failure(q.function, fn.CallWithStack(in.ctx, in.stack[:]))
 	in.end()
 	spent := uint64(min(in.budget-in.left(), in.budget))
 	if err != nil {
 		in.broken = true
-		return Decision{Fuel: spent}, err
+		return Decision{Fuel: spent, Budget: uint64(fuel)}, err
 	}
-	d, err := in.answer(function, e, in.stack[0])
-	d.Fuel = spent
+	d, err := in.answer(q, e, in.stack[0])
+	d.Fuel, d.Budget = spent, uint64(fuel)
 	if err != nil {
 		in.broken = true // a guest that lies about its memory may have ruined it
 	}
@@ -186,6 +193,7 @@ func (in *instance) begin(fuel int64, limit time.Duration) {
 	in.depth.Set(stackBytes)
 	in.random = nil
 	in.logLines = 0
+	in.hostCalls, in.hostBytes, in.hostErr = 0, 0, nil
 	watch := in.module.host.watch
 	in.due.Store(watch.due(limit))
 	watch.notice()
@@ -242,6 +250,8 @@ func (in *instance) failure(function string, err error) error {
 		err = ErrFuel
 	case err == nil:
 		return nil
+	case in.hostErr != nil:
+		err = in.hostErr
 	case int32(in.depth.Get()) < 0:
 		err = ErrStack
 	default:
@@ -252,7 +262,7 @@ func (in *instance) failure(function string, err error) error {
 
 // writeEvent writes e straight into the guest's buffer and returns its length.
 func (in *instance) writeEvent(e *Event, name string) (int, error) {
-	limit := in.module.host.options.EventBytes
+	limit := int(in.module.bundle.limits.EventBytes)
 	// The view is taken anew each time: it moves when the guest's memory grows.
 	view, ok := in.memory.Read(in.buffer, uint32(limit))
 	if !ok {

@@ -192,7 +192,7 @@ func TestGuestsThatCouldRememberAreRefused(t *testing.T) {
 			if test.change != nil {
 				test.change(m)
 			}
-			_, err := host.Load(context.Background(), Manifest(), map[string][]byte{"guest.wasm": m.Encode()})
+			_, err := host.Load(context.Background(), Manifest(), map[string][]byte{"guest.wasm": m.Encode()}, hooks.LoadOptions{})
 			if !errors.As(err, new(*hooks.LoadError)) || !strings.Contains(err.Error(), test.why) {
 				t.Errorf("error %v does not say %q", err, test.why)
 			}

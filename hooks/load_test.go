@@ -36,7 +36,8 @@ func TestLoadRefusesBadGuestsAndSaysWhy(t *testing.T) {
 		{"with another signature", Guest{PolicyType: TypeI32, Policy: I32Const(1)}.Wasm(), "exports policy as () -> (i32), the guest contract has (i32, i32) -> (i64)"},
 		{"of another version", Guest{Version: 2}.Wasm(), "speaks version 2"},
 		{"importing what there is not", Guest{Imports: []wasmbin.Import{{Module: "env", Name: "abort", Type: TypeVoid}}}.Wasm(), "imports env.abort, which no guest may"},
-		{"importing a reserved function", Guest{Imports: []wasmbin.Import{{Module: "sluice", Name: "get", Type: TypeVoid}}}.Wasm(), "imports sluice.get, which no guest may"},
+		{"importing a function of the contract as another type", Guest{Imports: []wasmbin.Import{{Module: "sluice", Name: "get"}}}.Wasm(), "imports sluice.get as () -> (), the guest contract has (i32, i32, i32, i32, i32, i32) -> (i32)"},
+		{"importing a reserved function", Guest{Imports: []wasmbin.Import{{Module: "sluice", Name: "put"}}}.Wasm(), "imports sluice.put, which no guest may"},
 		{"importing a function with another signature", Guest{Imports: []wasmbin.Import{{Module: "sluice", Name: "log", Type: TypeVoid}}}.Wasm(), "log"},
 		{"importing a memory", Guest{Imports: []wasmbin.Import{{Module: "sluice", Name: "m", Kind: wasmbin.KindMemory, Memory: wasmbin.Limits{Min: 1}}}}.Wasm(), "imports the memory sluice.m"},
 		{"with more memory than allowed", Guest{Pages: 257}.Wasm(), "needs a memory of 257 pages, at most 256 are allowed"},
@@ -51,7 +52,7 @@ func TestLoadRefusesBadGuestsAndSaysWhy(t *testing.T) {
 		{"whose buffer wraps around", Guest{Alloc: I32Const(-8)}.Wasm(), "which does not leave room"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			bundle, err := host.Load(context.Background(), Manifest(), map[string][]byte{"guest.wasm": test.wasm})
+			bundle, err := host.Load(context.Background(), Manifest(), map[string][]byte{"guest.wasm": test.wasm}, hooks.LoadOptions{})
 			if err == nil {
 				_ = bundle.Close(context.Background())
 				t.Fatal("it was loaded")
@@ -68,7 +69,7 @@ func TestLoadRefusesBadGuestsAndSaysWhy(t *testing.T) {
 }
 
 func TestLoadNeedsEveryFile(t *testing.T) {
-	_, err := NewHost(t, hooks.Options{}).Load(context.Background(), Manifest(), nil)
+	_, err := NewHost(t, hooks.Options{}).Load(context.Background(), Manifest(), nil, hooks.LoadOptions{})
 	if err == nil || !strings.Contains(err.Error(), `the bundle has no file "guest.wasm"`) {
 		t.Errorf("error %v", err)
 	}
@@ -85,7 +86,14 @@ func TestManifestValidateReportsEveryProblem(t *testing.T) {
 			{Module: "a", Event: "beforeInsert", Operations: []string{"insert"}, Collections: []string{"c"}},
 			{Module: "a", Event: "beforeInsert"},
 			{Module: "a", Event: "beforeInsert", Collections: []string{"", "c", "c"}},
+			{Module: "a", Event: "filter", Operations: []string{"read"}, Collections: []string{"c"}},
+			{Module: "a", Event: "beforeSignup", Collections: []string{"c"}},
+			{Module: "a", Event: "claims", Collections: []string{"users"}},
+			{Module: "a", Event: "claims"},
 		},
+		Limits: hooks.Limits{HostCalls: -1},
+		Grants: hooks.Grants{Read: []string{"c", "c"}},
+		Config: hooks.Config(`{"a":"` + strings.Repeat("x", 64<<10) + `"}`),
 	}
 	err := m.Validate()
 	if err == nil {
@@ -96,13 +104,15 @@ func TestManifestValidateReportsEveryProblem(t *testing.T) {
 		`bindings[0].module: no module is named "b"`, `bindings[1].event: "afterInsert"`, `bindings[2].operations[0]: "drop"`,
 		`bindings[3].operations[1]: "read" is named twice`, "bindings[4].operations: only a policy", "bindings[5].collections: at least one",
 		"bindings[6].collections[0]: a name", `bindings[6].collections[2]: "c" is named twice`,
+		"bindings[7].operations: only a policy", "bindings[8].collections: beforeSignup is about users only", "bindings[10].event: claims is bound twice",
+		"limits.hostCalls: is negative", `grants.read[1]: "c" is named twice`, "config: has 65544 bytes as JSON",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing %q in\n%v", want, err)
 		}
 	}
-	if n := strings.Count(err.Error(), "\n") + 1; n != 12 {
-		t.Errorf("%d problems, want 12:\n%v", n, err)
+	if n := strings.Count(err.Error(), "\n") + 1; n != 18 {
+		t.Errorf("%d problems, want 18:\n%v", n, err)
 	}
 	sound := Manifest()
 	if err := sound.Validate(); err != nil {

@@ -9,16 +9,33 @@ import (
 // Names of the events that a manifest can bind a module to.
 const (
 	EventPolicy       = "policy"
+	EventFilter       = "filter"
 	EventBeforeInsert = "beforeInsert"
 	EventBeforeUpdate = "beforeUpdate"
 	EventBeforeDelete = "beforeDelete"
+	EventBeforeSignup = "beforeSignup"
+	EventClaims       = "claims"
 )
+
+// eventNames lists them for messages.
+const eventNames = "policy, filter, beforeInsert, beforeUpdate, beforeDelete, beforeSignup, claims"
+
+// Users is the collection of accounts. The events beforeSignup and claims are about it alone.
+const Users = "users"
 
 // Manifest says which modules a bundle holds and when each of them is asked. It is the content of sluice.hooks.yaml.
 // Bindings are obeyed in the order in which they are written.
 type Manifest struct {
 	Modules  []Module  `json:"modules" yaml:"modules"`
 	Bindings []Binding `json:"bindings" yaml:"bindings"`
+	Limits   Limits    `json:"limits,omitzero" yaml:"limits,omitempty"`
+	Grants   Grants    `json:"grants,omitzero" yaml:"grants,omitempty"`
+	Config   Config    `json:"config,omitzero" yaml:"config,omitempty"`
+}
+
+// Grants are what a bundle's guests may do beyond answering.
+type Grants struct {
+	Read []string `json:"read,omitempty" yaml:"read,omitempty"` // collections that get, find and count may read
 }
 
 // Module is one WebAssembly file of a bundle.
@@ -29,10 +46,10 @@ type Module struct {
 
 // Binding asks one module at one event of some collections.
 type Binding struct {
-	Module      string   `json:"module" yaml:"module"`                             // a Module's Name
-	Event       string   `json:"event" yaml:"event"`                               // policy, beforeInsert, beforeUpdate or beforeDelete
-	Operations  []string `json:"operations,omitempty" yaml:"operations,omitempty"` // policy only: insert, update, delete, read; empty: all but read
-	Collections []string `json:"collections" yaml:"collections"`                   // at least one name
+	Module      string   `json:"module" yaml:"module"`                               // a Module's Name
+	Event       string   `json:"event" yaml:"event"`                                 // one of the Event constants
+	Operations  []string `json:"operations,omitempty" yaml:"operations,omitempty"`   // policy only: insert, update, delete, read; empty: all but read
+	Collections []string `json:"collections,omitempty" yaml:"collections,omitempty"` // at least one name; of beforeSignup and claims, none or users
 }
 
 // Caps on a manifest. They are far above any use and keep the tables that are built from one small.
@@ -74,6 +91,23 @@ func (m *Manifest) Validate() error {
 			bad("modules[%d].file: the file of the module is needed", i)
 		}
 	}
+	names := func(place string, list []string) {
+		if len(list) > maxCollections {
+			bad("%s: %d names, at most %d are allowed", place, len(list), maxCollections)
+			return
+		}
+		for j, c := range list {
+			switch {
+			case c == "":
+				bad("%s[%d]: a name is needed", place, j)
+			case len(c) > maxNameBytes:
+				bad("%s[%d]: longer than %d bytes", place, j, maxNameBytes)
+			case slices.Contains(list[:j], c):
+				bad("%s[%d]: %q is named twice", place, j, c)
+			}
+		}
+	}
+	claims := false
 	used := make(map[string]bool, len(m.Modules))
 	for i, b := range m.Bindings {
 		if !known[b.Module] {
@@ -83,23 +117,27 @@ func (m *Manifest) Validate() error {
 		if _, _, err := b.slots(); err != nil {
 			bad("bindings[%d].%w", i, err)
 		}
-		if len(b.Collections) == 0 {
+		switch {
+		case b.Event == EventClaims && claims:
+			bad("bindings[%d].event: claims is bound twice; one guest says what is in a token", i)
+		case b.aboutUsers():
+			if len(b.Collections) > 0 && !slices.Equal(b.Collections, []string{Users}) {
+				bad("bindings[%d].collections: %s is about %s only; leave the collections out", i, b.Event, Users)
+			}
+		case len(b.Collections) == 0:
 			bad("bindings[%d].collections: at least one collection is needed", i)
 		}
-		if len(b.Collections) > maxCollections {
-			bad("bindings[%d].collections: %d names, at most %d are allowed", i, len(b.Collections), maxCollections)
-			continue
+		claims = claims || b.Event == EventClaims
+		names(fmt.Sprintf("bindings[%d].collections", i), b.Collections)
+	}
+	names("grants.read", m.Grants.Read)
+	for _, l := range m.Limits.all() {
+		if *l.value < 0 {
+			bad("limits.%s: is negative", l.name)
 		}
-		for j, c := range b.Collections {
-			switch {
-			case c == "":
-				bad("bindings[%d].collections[%d]: a name is needed", i, j)
-			case len(c) > maxNameBytes:
-				bad("bindings[%d].collections[%d]: longer than %d bytes", i, j, maxNameBytes)
-			case slices.Contains(b.Collections[:j], c):
-				bad("bindings[%d].collections[%d]: %q is named twice", i, j, c)
-			}
-		}
+	}
+	if len(m.Config) > maxConfigBytes {
+		bad("config: has %d bytes as JSON, at most %d are allowed", len(m.Config), maxConfigBytes)
 	}
 	for i, mod := range m.Modules {
 		if mod.Name != "" && !used[mod.Name] {
@@ -128,23 +166,43 @@ func (b *Binding) slots() (function string, ops []Op, err error) {
 			ops = append(ops, op)
 		}
 		return exportPolicy, ops, nil
+	case EventFilter:
+		function, ops = exportPolicy, []Op{OpFilter}
 	case EventBeforeInsert:
 		ops = []Op{OpInsert}
 	case EventBeforeUpdate:
 		ops = []Op{OpUpdate}
 	case EventBeforeDelete:
 		ops = []Op{OpDelete}
+	case EventBeforeSignup:
+		ops = []Op{OpSignup}
+	case EventClaims:
+		ops = []Op{OpClaims}
 	default:
-		return "", nil, fmt.Errorf("event: %q is not one of policy, beforeInsert, beforeUpdate, beforeDelete", b.Event)
+		return "", nil, fmt.Errorf("event: %q is not one of %s", b.Event, eventNames)
 	}
 	if len(b.Operations) > 0 {
 		return "", nil, fmt.Errorf("operations: only a policy has them; %s already names its operation", b.Event)
 	}
-	return exportHook, ops, nil
+	if function == "" {
+		function = exportHook
+	}
+	return function, ops, nil
+}
+
+// aboutUsers reports whether the event is about accounts, and not about documents of a collection.
+func (b *Binding) aboutUsers() bool { return b.Event == EventBeforeSignup || b.Event == EventClaims }
+
+// collections returns where the event happens.
+func (b *Binding) collections() []string {
+	if b.aboutUsers() {
+		return []string{Users}
+	}
+	return b.Collections
 }
 
 func parseOp(name string) (Op, bool) {
-	for op := OpInsert; op < opEnd; op++ {
+	for op := OpInsert; op <= OpRead; op++ {
 		if op.String() == name {
 			return op, true
 		}

@@ -19,6 +19,7 @@ import (
 // module is one compiled guest of one bundle and the pool of its instances.
 type module struct {
 	host    *Host
+	bundle  *Bundle
 	name    string
 	code    wazero.CompiledModule
 	globals []string // exports of the guest's own mutable globals
@@ -28,13 +29,15 @@ type module struct {
 	// permits bounds how many instances are in use; whoever holds one may take an instance from idle or make one.
 	permits chan struct{}
 	mu      sync.Mutex
-	idle    []*instance  // last in, first out: the warmest memory is used again first
+	idle    []*instance  // restored; last in, first out: the warmest memory is used again first
+	spent   []*instance  // as their last call left them
 	used    atomic.Int64 // when an instance was last put back, in calls of all modules
 	base    int64        // bytes that an instance takes beside its memory, about
 }
 
 // compile checks a guest's shape and turns it into native code.
-func (h *Host) compile(ctx context.Context, name string, code []byte) (*module, error) {
+func (b *Bundle) compile(ctx context.Context, name string, code []byte) (*module, error) {
+	h := b.host
 	refuse := func(err error, format string, args ...any) (*module, error) {
 		return nil, &LoadError{Module: name, Why: fmt.Sprintf(format, args...), Err: err}
 	}
@@ -45,7 +48,7 @@ func (h *Host) compile(ctx context.Context, name string, code []byte) (*module, 
 	if err != nil {
 		return refuse(err, "is not a WebAssembly module that can be read: %v", err)
 	}
-	if why := checkContract(parsed, h.options.MemoryPages); why != "" {
+	if why := checkContract(parsed, uint32(b.limits.MemoryPages)); why != "" {
 		return refuse(nil, "%s", why)
 	}
 	if why := checkRestorable(parsed); why != "" {
@@ -72,7 +75,7 @@ func (h *Host) compile(ctx context.Context, name string, code []byte) (*module, 
 	if err != nil {
 		return refuse(err, "does not compile: %v", err)
 	}
-	mod := &module{host: h, name: name, code: compiled, globals: guestGlobals(parsed), memory: memory, base: baseBytes(parsed), permits: make(chan struct{}, h.options.Instances)}
+	mod := &module{host: h, bundle: b, name: name, code: compiled, globals: guestGlobals(parsed), memory: memory, base: baseBytes(parsed), permits: make(chan struct{}, h.options.Instances)}
 	for _, export := range []string{exportVersion, exportAlloc} {
 		if err := mod.requires(export); err != nil {
 			mod.close()
@@ -144,16 +147,19 @@ func (m *module) selfTest(ctx context.Context) error {
 	return nil
 }
 
-// call takes an instance, asks it, and puts it back.
-func (m *module) call(ctx context.Context, function string, e *Event) (Decision, error) {
-	if e.size() > m.host.options.EventBytes {
-		return Decision{}, fmt.Errorf("hooks: module %q: %w", m.name, ErrEventTooLarge)
+// ask takes an instance, asks it, and puts it back as the call has left it. It also returns how often the guest read.
+func (m *module) ask(ctx context.Context, reader Reader, q *question, e *Event) (Decision, int, error) {
+	if int64(e.size()) > m.bundle.limits.EventBytes {
+		return Decision{}, 0, fmt.Errorf("hooks: module %q: %w", m.name, ErrEventTooLarge)
 	}
 	in, err := m.take(ctx)
 	if err != nil {
-		return Decision{}, err
+		return Decision{}, 0, err
 	}
-	d, err := in.call(function, e)
+	in.reader, in.reading = reader, ctx
+	d, err := in.call(q, e)
+	in.reader, in.reading = nil, nil
+	calls := int(in.hostCalls)
 	m.put(in)
-	return d, err
+	return d, calls, err
 }

@@ -23,10 +23,14 @@ type Options struct {
 	CompileTime  time.Duration // 10 s: processor time for compiling one module; three times that on the clock
 	CompileBytes int64         // 1 GiB: memory for compiling one module
 
+	// A bundle's manifest may set those that Limits has as it needs, up to Ceiling.
+	Ceiling     Limits        // zero fields: what docs/abi.md lists, and never less than the defaults below
 	MemoryPages uint32        // 256: pages of 64 KiB that one instance may have
 	ModuleBytes int64         // 8 MiB: size of one module
 	EventBytes  int           // 256 KiB: size of one event; what alloc is asked for
 	ResultBytes int           // 256 KiB: size of the text in one answer
+	HostCalls   int           // 64: how often one call may ask get, find and count
+	HostBytes   int64         // 1 MiB: what they may return to one call
 	LogLines    int           // 16: log lines that one call may write; further ones are dropped
 	LogBytes    int           // 1 KiB: length of one log line; longer ones are cut
 	Instances   int           // 2 × GOMAXPROCS: instances of one module; calls beyond that wait
@@ -60,6 +64,8 @@ func (o *Options) Validate() error {
 	check(o.ModuleBytes >= 0, "ModuleBytes is negative")
 	check(o.EventBytes >= 0 && o.EventBytes <= 1<<30, "EventBytes is %d, not within 0 to 1 GiB", o.EventBytes)
 	check(o.ResultBytes >= 0 && o.ResultBytes <= 1<<30, "ResultBytes is %d, not within 0 to 1 GiB", o.ResultBytes)
+	check(o.HostCalls >= 0, "HostCalls is negative")
+	check(o.HostBytes >= 0 && o.HostBytes <= 1<<30, "HostBytes is %d, not within 0 to 1 GiB", o.HostBytes)
 	check(o.LogLines >= 0, "LogLines is negative")
 	check(o.LogBytes >= 0, "LogBytes is negative")
 	check(o.Instances >= 0, "Instances is negative")
@@ -71,6 +77,18 @@ func (o *Options) Validate() error {
 	check(o.HookTime >= 0, "HookTime is negative")
 	check(o.InitTime >= 0, "InitTime is negative")
 	check(o.QueueTime >= 0, "QueueTime is negative")
+	if err := o.Ceiling.validate(); err != nil {
+		check(false, "Ceiling: %w", err)
+	}
+	for _, most := range []struct {
+		name        string
+		value, most int64
+	}{
+		{"PolicyFuel", o.Ceiling.PolicyFuel, maxFuel}, {"HookFuel", o.Ceiling.HookFuel, maxFuel}, {"MemoryPages", o.Ceiling.MemoryPages, 65536},
+		{"EventBytes", o.Ceiling.EventBytes, 1 << 30}, {"AnswerBytes", o.Ceiling.AnswerBytes, 1 << 30}, {"HostBytes", o.Ceiling.HostBytes, 1 << 30},
+	} {
+		check(most.value <= most.most, "Ceiling: %s is %d, at most %d are possible", most.name, most.value, most.most)
+	}
 	return errors.Join(errs...)
 }
 
@@ -85,6 +103,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.ModuleBytes, 8<<20)
 	setDefault(&o.EventBytes, 256<<10)
 	setDefault(&o.ResultBytes, 256<<10)
+	setDefault(&o.HostCalls, 64)
+	setDefault(&o.HostBytes, 1<<20)
 	setDefault(&o.LogLines, 16)
 	setDefault(&o.LogBytes, 1<<10)
 	setDefault(&o.Instances, 2*goruntime.GOMAXPROCS(0))

@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,18 +62,22 @@ func (p *pools) coldest() *instance {
 	}
 	victim.mu.Lock()
 	defer victim.mu.Unlock()
-	if len(victim.idle) == 0 { // a call came first
+	rest := &victim.spent
+	if len(*rest) == 0 {
+		rest = &victim.idle
+	}
+	if len(*rest) == 0 { // a call came first
 		return nil
 	}
-	in := victim.idle[0]
-	victim.idle = append(victim.idle[:0], victim.idle[1:]...)
+	in := (*rest)[0]
+	*rest = slices.Delete(*rest, 0, 1)
 	return in
 }
 
 func (m *module) rests() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.idle) > 0
+	return len(m.idle)+len(m.spent) > 0
 }
 
 // baseBytes estimates what the engine allocates for an instance: call stacks, exports, the table.
@@ -92,7 +97,8 @@ func (in *instance) account() {
 	}
 }
 
-// take waits for a permit and returns an instance. The caller must put it back.
+// take waits for a permit and returns an instance in the state that every call begins with: one that rests, else one
+// that it restores, else a new one. The caller must put it back.
 func (m *module) take(ctx context.Context) (*instance, error) {
 	select {
 	case m.permits <- struct{}{}:
@@ -101,21 +107,42 @@ func (m *module) take(ctx context.Context) (*instance, error) {
 			return nil, err
 		}
 	}
-	m.mu.Lock()
-	if last := len(m.idle) - 1; last >= 0 {
-		in := m.idle[last]
-		m.idle[last] = nil
-		m.idle = m.idle[:last]
-		m.mu.Unlock()
+	in := m.pop(&m.idle)
+	for in == nil {
+		if in = m.pop(&m.spent); in == nil {
+			break
+		}
+		in = in.settle()
+	}
+	if in != nil {
 		return in, nil
 	}
-	m.mu.Unlock()
 	in, err := m.instantiate(ctx, m.state)
 	if err != nil {
 		<-m.permits
 		return nil, err
 	}
 	return in, nil
+}
+
+// pop takes the instance that was put onto a stack last; nil: it is empty.
+func (m *module) pop(stack *[]*instance) *instance {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := len(*stack) - 1
+	if last < 0 {
+		return nil
+	}
+	in := (*stack)[last]
+	(*stack)[last] = nil
+	*stack = (*stack)[:last]
+	return in
+}
+
+func (m *module) push(stack *[]*instance, in *instance) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	*stack = append(*stack, in)
 }
 
 // wait is the slow way to a permit.
@@ -132,37 +159,66 @@ func (m *module) wait(ctx context.Context) error {
 	}
 }
 
-// put returns an instance to the pool, in the state that it began with. One that its call broke, or that cannot be
-// put back, is freed.
+// put returns an instance to the pool as its call has left it: whoever called has an answer to give first.
 func (m *module) put(in *instance) {
-	if !in.broken {
-		in.restore()
-
-	}
-	if !in.broken {
-		in.account()
-	}
-	if in.broken {
-		in.close()
-	} else {
-		m.used.Store(m.host.pools.calls.Add(1))
-		m.mu.Lock()
-		m.idle = append(m.idle, in)
-		m.mu.Unlock()
-		m.host.pools.makeRoom(0)
-	}
+	m.used.Store(m.host.pools.calls.Add(1))
+	m.push(&m.spent, in)
 	<-m.permits
 }
 
-// close frees the idle instances, the state and the code. No call may be in flight.
+// settle puts an instance back into the state that it began with. One that its call broke, or that cannot be put back,
+// is freed instead: then there is none.
+func (in *instance) settle() *instance {
+	if !in.broken {
+		in.restore()
+	}
+	if in.broken {
+		in.close()
+		return nil
+	}
+	in.account()
+	return in
+}
+
+// tidy restores the instances that calls have left, and makes a new one if none of them can be restored. It leaves that to the
+// calls which wait for instances when all are in use.
+func (m *module) tidy() {
+	select {
+	case m.permits <- struct{}{}:
+	default:
+		return
+	}
+	defer func() { <-m.permits }()
+	lost := false
+	for {
+		in := m.pop(&m.spent)
+		if in == nil {
+			break
+		}
+		if in.settle() != nil {
+			m.push(&m.idle, in)
+		} else {
+			lost = true
+		}
+	}
+	if lost && !m.rests() {
+		// Making one may fail for want of memory. The next call will try, too, and has somebody to tell.
+		if in, err := m.instantiate(context.Background(), m.state); err == nil {
+			m.push(&m.idle, in)
+		}
+	}
+	m.host.pools.makeRoom(0)
+}
+
+// close frees the resting instances, the state and the code. No call may be in flight.
 func (m *module) close() {
 	m.host.pools.remove(m)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, in := range m.idle {
+	for _, in := range slices.Concat(m.idle, m.spent) {
 		in.close()
 	}
-	m.idle = nil
+	m.idle, m.spent = nil, nil
 	if m.state != nil {
 		m.state.close()
 		m.state = nil

@@ -2,6 +2,9 @@ package hooks
 
 import (
 	"fmt"
+	"slices"
+
+	"github.com/tetratelabs/wazero/api"
 
 	"github.com/sluice-edge/sluice/hooks/wasmbin"
 )
@@ -12,8 +15,15 @@ func checkContract(m *wasmbin.Module, memoryPages uint32) string {
 		if im.Kind != wasmbin.KindFunction {
 			return fmt.Sprintf("imports the %s %s.%s; a guest may import functions only", im.Kind, im.Module, im.Name)
 		}
-		if !importAllowed(im.Module, im.Name) {
+		f, ok := importable(im.Module, im.Name)
+		if !ok {
 			return fmt.Sprintf("imports %s.%s, which no guest may; docs/abi.md lists what there is", im.Module, im.Name)
+		}
+		if int(im.Type) < len(m.Types) { // else it does not compile
+			params, results := valueTypes(m.Types[im.Type].Params), valueTypes(m.Types[im.Type].Results)
+			if !slices.Equal(params, f.params) || !slices.Equal(results, f.results) {
+				return fmt.Sprintf("imports %s.%s as %s, the guest contract has %s", im.Module, im.Name, signature(params, results), signature(f.params, f.results))
+			}
 		}
 	}
 	for _, memory := range m.Memories {
@@ -27,4 +37,13 @@ func checkContract(m *wasmbin.Module, memoryPages uint32) string {
 		}
 	}
 	return "exports no memory named " + exportMemory
+}
+
+// valueTypes spells types as the engine does.
+func valueTypes(types []wasmbin.ValueType) []api.ValueType {
+	var list []api.ValueType
+	for _, t := range types {
+		list = append(list, api.ValueType(t))
+	}
+	return list
 }

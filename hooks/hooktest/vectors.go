@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,9 +18,10 @@ var vectorsJSON []byte
 
 // Vector is one conformance case: an event as the guest sees it, and what the guest must decide.
 type Vector struct {
-	Name  string          `json:"name"`
-	Event json.RawMessage `json:"event"` // the whole text of the guest contract's event
-	Want  Want            `json:"want"`
+	Name   string          `json:"name"`
+	Event  json.RawMessage `json:"event"`  // the whole text of the guest contract's event
+	Stored Documents       `json:"stored"` // what the guest can read
+	Want   Want            `json:"want"`
 }
 
 // Want is an expected decision. Members that are absent must be absent from the decision.
@@ -30,6 +32,8 @@ type Want struct {
 	Status   int             `json:"status,omitempty"`
 	Document json.RawMessage `json:"document,omitempty"` // compared as JSON, the order of members included
 	Allowed  []bool          `json:"allowed,omitempty"`
+	Filter   json.RawMessage `json:"filter,omitempty"` // likewise compared, and so are claims
+	Claims   json.RawMessage `json:"claims,omitempty"`
 }
 
 // Vectors returns all conformance cases.
@@ -56,22 +60,23 @@ func ConformanceOf(t *testing.T, bundle *hooks.Bundle) {
 	for _, vector := range Vectors(t) {
 		t.Run(vector.Name, func(t *testing.T) {
 			event, name := DecodeEvent(t, vector.Event)
-			ask := bundle.Hook
-			if name == hooks.EventPolicy {
-				ask = bundle.Policy
-			}
-			got, err := ask(context.Background(), event)
+			got, err := Ask(t, bundle, vector.Stored, event, name)
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := hooks.Decision{Allow: vector.Want.Allow, Code: vector.Want.Code, Message: vector.Want.Message,
-				Status: vector.Want.Status, Allowed: vector.Want.Allowed, Document: compact(t, vector.Want.Document)}
-			if got.Document != nil {
-				got.Document = compact(t, got.Document)
+				Status: vector.Want.Status, Allowed: vector.Want.Allowed, Document: compact(t, vector.Want.Document), Claims: compact(t, vector.Want.Claims)}
+			if vector.Want.Filter != nil {
+				want.Filters = [][]byte{compact(t, vector.Want.Filter)}
 			}
-			got.Fuel, got.Module = 0, "" // they are the host's, not the guest's
+			got.Document, got.Claims = compact(t, got.Document), compact(t, got.Claims)
+			for i, filter := range got.Filters {
+				got.Filters[i] = compact(t, filter)
+			}
+			got.Fuel, got.Budget, got.Module = 0, 0, "" // they are the host's, not the guest's
 			if !reflect.DeepEqual(got, want) {
-				t.Errorf("decision\n got %+v\nwant %+v\ndocument\n got %s\nwant %s", got, want, got.Document, want.Document)
+				t.Errorf("decision\n got %+v\nwant %+v\ndocument\n got %s\nwant %s\nfilter\n got %s\nwant %s\nclaims\n got %s\nwant %s", got, want,
+					got.Document, want.Document, got.Filters, want.Filters, got.Claims, want.Claims)
 			}
 		})
 	}
@@ -85,7 +90,7 @@ const Collection = "posts"
 func Load(t testing.TB, options hooks.Options, wasm []byte) *hooks.Bundle {
 	t.Helper()
 	host := NewHost(t, options)
-	bundle, err := host.Load(context.Background(), Manifest(), map[string][]byte{"guest.wasm": wasm})
+	bundle, err := host.Load(context.Background(), Manifest(), map[string][]byte{"guest.wasm": wasm}, hooks.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +112,29 @@ func NewHost(t testing.TB, options hooks.Options) *hooks.Host {
 	return host
 }
 
-// Manifest binds the module guest, of file guest.wasm, to every event of Collection.
+// Ask asks a bundle about an event of the given name in a session of its own, in which guests can read stored.
+func Ask(t testing.TB, bundle *hooks.Bundle, stored Documents, event *hooks.Event, name string) (hooks.Decision, error) {
+	t.Helper()
+	session, ok := bundle.Session(stored)
+	if !ok {
+		t.Fatal("hooktest: the bundle is closed")
+	}
+	defer session.End()
+	ask := session.Hook
+	switch name {
+	case hooks.EventPolicy:
+		ask = session.Policy
+	case hooks.EventFilter:
+		ask = session.Filter
+	case hooks.EventBeforeSignup:
+		ask = session.Signup
+	case hooks.EventClaims:
+		ask = session.Claims
+	}
+	return ask(context.Background(), event)
+}
+
+// Manifest binds the module guest, of file guest.wasm, to every event of Collection and of accounts.
 func Manifest() hooks.Manifest {
 	all := []string{Collection}
 	return hooks.Manifest{
@@ -117,7 +144,12 @@ func Manifest() hooks.Manifest {
 			{Module: "guest", Event: hooks.EventBeforeInsert, Collections: all},
 			{Module: "guest", Event: hooks.EventBeforeUpdate, Collections: all},
 			{Module: "guest", Event: hooks.EventBeforeDelete, Collections: all},
+			{Module: "guest", Event: hooks.EventFilter, Collections: all},
+			{Module: "guest", Event: hooks.EventBeforeSignup},
+			{Module: "guest", Event: hooks.EventClaims},
 		},
+		Grants: hooks.Grants{Read: []string{"posts", "members", "comments"}},
+		Config: hooks.Config(`{"site":"demo"}`),
 	}
 }
 
@@ -147,7 +179,7 @@ func DecodeEvent(t testing.TB, text []byte) (*hooks.Event, string) {
 	if wire.Caller.UserID != nil {
 		e.UserID = *wire.Caller.UserID
 	}
-	for op := hooks.OpInsert; op <= hooks.OpRead; op++ {
+	for op := hooks.OpInsert; op <= hooks.OpClaims; op++ {
 		if op.String() == wire.Op {
 			e.Op = op
 		}
@@ -155,7 +187,7 @@ func DecodeEvent(t testing.TB, text []byte) (*hooks.Event, string) {
 	for _, doc := range wire.Documents {
 		e.Documents = append(e.Documents, doc)
 	}
-	if e.Op == 0 || !strings.HasPrefix(wire.Event, "before") && wire.Event != hooks.EventPolicy {
+	if e.Op == 0 || !strings.HasPrefix(wire.Event, "before") && !slices.Contains([]string{hooks.EventPolicy, hooks.EventFilter, hooks.EventClaims}, wire.Event) {
 		t.Fatalf("hooktest: event %q with operation %q", wire.Event, wire.Op)
 	}
 	return e, wire.Event

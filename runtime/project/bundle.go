@@ -94,7 +94,7 @@ func (r *Registry) activate(ctx context.Context, p *Project, m hooks.Manifest, m
 	if err := refuseUnasked(&m, p.State().Config); err != nil {
 		return nil, &BundleError{err}
 	}
-	bundle, err := r.host.Load(ctx, m, modules)
+	bundle, err := r.host.Load(ctx, m, modules, r.loadOptions(p))
 	if err != nil {
 		return nil, &BundleError{err}
 	}
@@ -126,6 +126,10 @@ func (r *Registry) activate(ctx context.Context, p *Project, m hooks.Manifest, m
 // was deployed to prevent.
 func refuseUnasked(m *hooks.Manifest, cfg *Config) error {
 	for _, b := range m.Bindings {
+		switch b.Event {
+		case hooks.EventFilter, hooks.EventBeforeSignup, hooks.EventClaims:
+			return fmt.Errorf("module %q is bound to the event %q, at which guests are not asked yet", b.Module, b.Event)
+		}
 		if slices.Contains(b.Operations, hooks.OpRead.String()) {
 			return fmt.Errorf("module %q is bound to the operation %q, on which policies are not asked yet; reads are guarded by rls", b.Module, hooks.OpRead)
 		}
@@ -137,6 +141,9 @@ func refuseUnasked(m *hooks.Manifest, cfg *Config) error {
 				return fmt.Errorf("module %q is bound to the collection %q, which the project does not declare", b.Module, name)
 			}
 		}
+	}
+	if len(m.Grants.Read) > 0 {
+		return errors.New("grants.read: guests cannot read documents yet")
 	}
 	return nil
 }
@@ -248,13 +255,18 @@ func (p *Project) dropUnused() error {
 }
 
 // loadBundle loads the bundle that the setting names. The version is returned even when loading fails.
-func (p *Project) loadBundle(ctx context.Context, host *hooks.Host, raw []byte) (*hooks.Bundle, int, error) {
+func (r *Registry) loadBundle(ctx context.Context, p *Project, raw []byte) (*hooks.Bundle, int, error) {
 	st, modules, err := p.readBundle(raw)
 	if err != nil {
 		return nil, st.Version, err
 	}
-	bundle, err := host.Load(ctx, st.Manifest, modules)
+	bundle, err := r.host.Load(ctx, st.Manifest, modules, r.loadOptions(p))
 	return bundle, st.Version, err
+}
+
+// loadOptions make the lines of a project's guests its own.
+func (r *Registry) loadOptions(p *Project) hooks.LoadOptions {
+	return hooks.LoadOptions{Logger: r.log.With("project", p.ID)}
 }
 
 // readBundle reads a stored bundle and the bytes of its modules.

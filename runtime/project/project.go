@@ -182,7 +182,7 @@ func (p *Project) load(ctx context.Context, r *Registry) error {
 	}
 	if raw, rev, ok := snap.Setting(SettingBundle); ok {
 		st.BundleRev = rev
-		st.Bundle, st.BundleVersion, st.BundleErr = p.loadBundle(ctx, r.host, raw)
+		st.Bundle, st.BundleVersion, st.BundleErr = r.loadBundle(ctx, p, raw)
 		if st.BundleErr != nil {
 			r.log.ErrorContext(ctx, "bundle not loaded; its project refuses writes", "project", p.ID, "error", st.BundleErr)
 		}
