@@ -209,8 +209,12 @@ func (in *instance) end() {
 	in.requestID = ""
 }
 
+// poisonUnits are what poison takes: far more than there are, and far from wrapping around.
+const poisonUnits = int64(1) << 61
+
 // poison takes the guest's fuel, if it runs still: it traps when its present slice is spent. The guest itself writes
-// its total rarely, and may then undo this; the watchdog tries again at every tick.
+// its total rarely, and may then undo this; the watchdog tries again at every tick. What was left can still be told: a guest that
+// ends within its slice has given its verdict, for the fuel that it always takes.
 func (in *instance) poison() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -218,12 +222,18 @@ func (in *instance) poison() {
 		return
 	}
 	in.poisoned = true
-	in.total.Set(1<<63 + 1<<62) // far below zero, and far from wrapping around
+	if total := int64(in.total.Get()); total > -poisonUnits/2 {
+		in.total.Set(uint64(total - poisonUnits))
+	}
 }
 
 // left is the fuel that the guest has left; negative: it overdrew.
 func (in *instance) left() int64 {
-	return int64(in.fuel.Get()) + int64(in.total.Get())
+	total := int64(in.total.Get())
+	if total < -poisonUnits/2 {
+		total += poisonUnits
+	}
+	return int64(in.fuel.Get()) + total
 }
 
 // charge makes the guest pay for what a host function does on its behalf.
@@ -246,7 +256,7 @@ func (in *instance) failure(function string, err error) error {
 	switch {
 	case poisoned && err != nil:
 		err = ErrTimeout
-	case in.left() < 0 && !poisoned: // also of a guest that ended before anything looked
+	case in.left() < 0: // also of a guest that ended before anything looked
 		err = ErrFuel
 	case err == nil:
 		return nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sluice-edge/sluice/hooks"
 	. "github.com/sluice-edge/sluice/hooks/hooktest"
@@ -23,7 +24,7 @@ func eachMethod(t *testing.T, test func(t *testing.T, options hooks.Options)) {
 			continue
 		}
 		space.Close()
-		t.Run(method.String(), func(t *testing.T) { test(t, hooks.Options{}.WithIsolation(method)) })
+		t.Run(method.String(), func(t *testing.T) { test(t, hooks.Options{PolicyTime: 30 * time.Second}.WithIsolation(method)) })
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sluice-edge/sluice/hooks"
 	. "github.com/sluice-edge/sluice/hooks/hooktest"
@@ -458,5 +459,36 @@ func TestABundlesLinesAndConfigurationAreItsOwn(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%.10s: %v", text, err)
 		}
+	}
+}
+
+// slow is a Reader that takes its time.
+type slow struct{ Documents }
+
+func (s slow) Get(ctx context.Context, collection string, id, dst []byte, most int) ([]byte, error) {
+	time.Sleep(60 * time.Millisecond)
+	return s.Documents.Get(ctx, collection, id, dst, most)
+}
+
+// The wall clock decides nothing that fuel has decided: a guest that is overdue, but has its answer, answers as it always does.
+func TestAnAnswerThatIsLateIsTheSame(t *testing.T) {
+	m := readable
+	m.Limits = hooks.Limits{PolicyMillis: 10}
+	bundle := loadManifest(t, NewHost(t, hooks.Options{}), m, reading("m", Code(read(0, "m", 10), Op(0x1a), I64Const(1))).Wasm(), hooks.LoadOptions{})
+	var fuel uint64
+	for i, reader := range []hooks.Reader{Documents{}, slow{}, Documents{}, slow{}} {
+		s := session(t, bundle, reader)
+		d, err := s.Policy(context.Background(), insert(`{}`))
+		s.End()
+		if err != nil || !d.Allow || i > 0 && d.Fuel != fuel {
+			t.Errorf("%d: %+v, %v; fuel before %d", i, d, err, fuel)
+		}
+		fuel = d.Fuel
+	}
+	spin := loadManifest(t, NewHost(t, hooks.Options{}), m, reading("m", Code(read(0, "m", 10), forever)).Wasm(), hooks.LoadOptions{})
+	s := session(t, spin, slow{})
+	defer s.End()
+	if d, err := s.Policy(context.Background(), insert(`{}`)); !errors.Is(err, hooks.ErrTimeout) || d.Fuel == 0 || d.Fuel > 1_000_000 {
+		t.Errorf("a guest that goes on: %+v, %v", d, err)
 	}
 }

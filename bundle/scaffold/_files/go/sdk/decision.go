@@ -32,10 +32,21 @@ func (d Decision) WithStatus(status int) Decision {
 	return d
 }
 
-// Replace, from a hook before an insert or an update, says yes with another document.
+// Replace, from a hook before an insert, an update or a signup, says yes with another document.
 func Replace(document Object) Decision {
 	return Decision{yes: true, value: document.text}
 }
+
+// Restrict, from a policy on Filter, says yes to what a query finds, and hides the rest. A query without conditions hides nothing.
+func Restrict(q Query) Decision {
+	if len(q.where)+len(q.any) == 0 {
+		return Allow()
+	}
+	return Decision{yes: true, value: Query{where: q.where, any: q.any}.Object().text}
+}
+
+// Grant, from a hook on claims, says yes and gives the user's access token further claims: an object of at most 2 KiB.
+func Grant(claims Object) Decision { return Decision{yes: true, value: claims.text} }
 
 // AllowEach, from a policy on Read, says for each of the event's documents whether the caller may see it.
 func AllowEach(e *Event, may func(document Object) bool) Decision {
@@ -91,5 +102,5 @@ func (d Decision) Allows() bool { return d.yes }
 // Code returns the code of a no, or "".
 func (d Decision) Code() string { return d.code }
 
-// Document returns the document that a hook's yes brings along; the missing Object if there is none.
+// Document returns the document, predicate or claims that a yes brings along; the missing Object if there is none.
 func (d Decision) Document() Object { return ParseObject(d.value) }

@@ -13,6 +13,9 @@ const (
 	Update Op = 2
 	Delete Op = 3
 	Read   Op = 4 // policies only
+	Filter Op = 5 // filters only: what may a list find?
+	Signup Op = 6 // the hook before a new account
+	Claims Op = 7 // what goes into a user's access token
 )
 
 // Names of events, see Event.Name.
@@ -21,6 +24,9 @@ const (
 	EventBeforeInsert = "beforeInsert"
 	EventBeforeUpdate = "beforeUpdate"
 	EventBeforeDelete = "beforeDelete"
+	EventFilter       = "filter"
+	EventBeforeSignup = "beforeSignup"
+	EventClaims       = "claims"
 )
 
 // Caller is who asks.
@@ -35,12 +41,12 @@ func (c *Caller) LoggedIn() bool { return c.UserID != "" }
 
 // Event is what a guest is asked to judge. It is valid until the guest answers.
 type Event struct {
-	Name       string // policy, beforeInsert, beforeUpdate or beforeDelete
+	Name       string // one of the Event constants
 	Op         Op
 	Collection string
 	Caller     Caller
-	Before     Object // stored document; missing on insert and read
-	After      Object // document as it would be stored; missing on delete and read
+	Before     Object // stored document, or the profile of the user whose claims are asked; missing on insert, read, filter and signup
+	After      Object // document or profile as it would be stored; missing on delete, read, filter and claims
 	Now        int64  // Unix milliseconds: the only clock there is
 	RequestID  string
 	documents  []byte
@@ -64,7 +70,7 @@ func ParseEvent(text []byte) (*Event, error) {
 		v := Value{text}
 		switch string(name) { // the host writes these names without escapes
 		case `"event"`:
-			e.Name = oneOf(v, EventPolicy, EventBeforeInsert, EventBeforeUpdate, EventBeforeDelete)
+			e.Name = oneOf(v, EventPolicy, EventBeforeInsert, EventBeforeUpdate, EventBeforeDelete, EventFilter, EventBeforeSignup, EventClaims)
 		case `"op"`:
 			e.Op = parseOp(text)
 		case `"collection"`:
@@ -124,6 +130,12 @@ func parseOp(text []byte) Op {
 		return Delete
 	case `"read"`:
 		return Read
+	case `"filter"`:
+		return Filter
+	case `"signup"`:
+		return Signup
+	case `"claims"`:
+		return Claims
 	}
 	return 0
 }

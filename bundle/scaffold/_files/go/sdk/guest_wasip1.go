@@ -14,6 +14,30 @@ func hostLogLine(level int32, line string)
 
 func hostLog(level Level, line string) { hostLogLine(int32(level), line) }
 
+//go:wasmimport sluice get
+func hostGetText(collection, id string, into unsafe.Pointer, room int32) int32
+
+func hostGet(collection, id string, into []byte) int32 {
+	return hostGetText(collection, id, unsafe.Pointer(unsafe.SliceData(into)), int32(len(into)))
+}
+
+//go:wasmimport sluice find
+func hostFindText(collection, query string, into unsafe.Pointer, room int32) int32
+
+func hostFind(collection, query string, into []byte) int32 {
+	return hostFindText(collection, query, unsafe.Pointer(unsafe.SliceData(into)), int32(len(into)))
+}
+
+//go:wasmimport sluice count
+func hostCount(collection, query string) int64
+
+//go:wasmimport sluice config
+func hostConfigText(into unsafe.Pointer, room int32) int32
+
+func hostConfig(into []byte) int32 {
+	return hostConfigText(unsafe.Pointer(unsafe.SliceData(into)), int32(len(into)))
+}
+
 //go:wasmexport abi_version
 func abiVersion() int32 { return 1 }
 

@@ -1,4 +1,4 @@
-package main
+package bundle_test
 
 import (
 	"bytes"
@@ -7,18 +7,19 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/sluice-edge/sluice/bundle"
 	"github.com/sluice-edge/sluice/hooks"
 )
 
 // The manifest that docs/abi.md shows is one, and comes through JSON, as which it travels and is kept, as it was.
 func TestTheDocumentedManifestIsOne(t *testing.T) {
-	text, err := os.ReadFile("../../docs/abi.md")
+	text, err := os.ReadFile("../docs/abi.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, text, _ = bytes.Cut(text, []byte("```yaml\n"))
 	text, _, _ = bytes.Cut(text, []byte("```"))
-	m, err := parseManifest(text)
+	m, err := bundle.ParseManifest(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,11 +35,11 @@ func TestTheDocumentedManifestIsOne(t *testing.T) {
 		t.Errorf("%v\n got %+v\nwant %+v", err, again, m)
 	}
 	plain, _, _ := bytes.Cut(text, []byte("grants:"))
-	if _, err := parseManifest(plain); err != nil {
+	if _, err := bundle.ParseManifest(plain); err != nil {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"config: 7", "config: [a]", "config: {a: .nan}", "limits: {policyfuel: 1}", "grants: {write: [a]}"} {
-		if _, err := parseManifest(append(plain[:len(plain):len(plain)], bad...)); err == nil {
+		if _, err := bundle.ParseManifest(append(plain[:len(plain):len(plain)], bad...)); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
