@@ -1,0 +1,8 @@
+;; An alloc without an end.
+;; expect: refused alloc: guest ran out of
+(module
+  (memory (export "memory") 8)
+  (func (export "abi_version") (result i32) (i32.const 1))
+  (func (export "alloc") (param i32) (result i32) (loop $again (br $again)) (unreachable))
+  (func (export "policy") (param $op i32) (param $len i32) (result i64)
+    (i64.const 1)))

@@ -1,0 +1,8 @@
+;; A buffer that ends outside of the memory.
+;; expect: refused which does not leave room
+(module
+  (memory (export "memory") 8)
+  (func (export "abi_version") (result i32) (i32.const 1))
+  (func (export "alloc") (param i32) (result i32) (i32.const 524287))
+  (func (export "policy") (param $op i32) (param $len i32) (result i64)
+    (i64.const 1)))

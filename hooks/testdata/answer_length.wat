@@ -1,0 +1,8 @@
+;; A reason that ends behind the memory.
+;; expect: contract which is outside of the guest's memory
+(module
+  (memory (export "memory") 8)
+  (func (export "abi_version") (result i32) (i32.const 1))
+  (func (export "alloc") (param i32) (result i32) (i32.const 65536))
+  (func (export "policy") (param $op i32) (param $len i32) (result i64)
+    (i64.const 0x8007fffc0000000a)))

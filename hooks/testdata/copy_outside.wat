@@ -1,0 +1,9 @@
+;; A copy from behind the end of the memory.
+;; expect: trap out of bounds
+(module
+  (memory (export "memory") 8)
+  (func (export "abi_version") (result i32) (i32.const 1))
+  (func (export "alloc") (param i32) (result i32) (i32.const 65536))
+  (func (export "policy") (param $op i32) (param $len i32) (result i64)
+    (memory.copy (i32.const 0) (i32.const 524280) (i32.const 9))
+    (i64.const 1)))

@@ -1,0 +1,7 @@
+;; A global in place of the function to ask.
+;; expect: refused exports no function policy
+(module
+  (memory (export "memory") 8)
+  (func (export "abi_version") (result i32) (i32.const 1))
+  (func (export "alloc") (param i32) (result i32) (i32.const 65536))
+  (global (export "policy") i64 (i64.const 1)))

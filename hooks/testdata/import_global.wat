@@ -1,0 +1,9 @@
+;; A global of the host's.
+;; expect: refused imports the global sluice.fuel
+(module
+  (import "sluice" "fuel" (global (mut i64)))
+  (memory (export "memory") 8)
+  (func (export "abi_version") (result i32) (i32.const 1))
+  (func (export "alloc") (param i32) (result i32) (i32.const 65536))
+  (func (export "policy") (param $op i32) (param $len i32) (result i64)
+    (i64.const 1)))

@@ -1,0 +1,9 @@
+;; A host function with another type.
+;; expect: refused imports sluice.get as (i32) -> (), the guest contract has
+(module
+  (import "sluice" "get" (func (param i32)))
+  (memory (export "memory") 8)
+  (func (export "abi_version") (result i32) (i32.const 1))
+  (func (export "alloc") (param i32) (result i32) (i32.const 65536))
+  (func (export "policy") (param $op i32) (param $len i32) (result i64)
+    (i64.const 1)))

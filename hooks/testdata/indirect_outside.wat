@@ -1,0 +1,9 @@
+;; A call of what no table holds.
+;; expect: trap invalid table access
+(module
+  (memory (export "memory") 8)
+  (func (export "abi_version") (result i32) (i32.const 1))
+  (func (export "alloc") (param i32) (result i32) (i32.const 65536))
+  (table 1 funcref)
+  (func (export "policy") (param $op i32) (param $len i32) (result i64)
+    (call_indirect (result i64) (i32.const 7))))

@@ -1,0 +1,8 @@
+;; A load whose address and offset wrap around together.
+;; expect: trap out of bounds
+(module
+  (memory (export "memory") 8)
+  (func (export "abi_version") (result i32) (i32.const 1))
+  (func (export "alloc") (param i32) (result i32) (i32.const 65536))
+  (func (export "policy") (param $op i32) (param $len i32) (result i64)
+    (i64.load offset=0xffffffff (i32.const -1))))

@@ -1,0 +1,12 @@
+;; Lines without an end.
+;; expect: fuel
+(module
+  (import "sluice" "log" (func $log (param i32 i32 i32)))
+  (memory (export "memory") 8)
+  (func (export "abi_version") (result i32) (i32.const 1))
+  (func (export "alloc") (param i32) (result i32) (i32.const 65536))
+  (func (export "policy") (param $op i32) (param $len i32) (result i64)
+    (loop $again
+      (call $log (i32.const 1) (i32.const 0) (i32.const 524288))
+      (br $again))
+    (unreachable)))

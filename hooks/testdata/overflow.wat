@@ -1,0 +1,8 @@
+;; The one quotient that does not fit.
+;; expect: trap integer overflow
+(module
+  (memory (export "memory") 8)
+  (func (export "abi_version") (result i32) (i32.const 1))
+  (func (export "alloc") (param i32) (result i32) (i32.const 65536))
+  (func (export "policy") (param $op i32) (param $len i32) (result i64)
+    (i64.div_s (i64.const -9223372036854775808) (i64.const -1))))
