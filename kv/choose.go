@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"slices"
+	"strings"
 )
 
 // candidate is one way to answer a query.
@@ -352,7 +353,14 @@ func (f *filter) on(path string, even bool) (list []interval, used []usedPred) {
 			continue
 		}
 		mine, whole, ok := p.intervals()
-		whole = whole && (even || p.Op != Is) // elements have entries, too
+		nested := strings.IndexByte(path, '.') >= 0
+		switch {
+		case p.Op == Has: // what is no array has entries, too
+			whole = false
+		case p.Op == Is, p.Plain: // so have elements, and what is found through an array
+			whole = whole && even && !(p.Plain && nested)
+		}
+		ok = ok && !(p.Plain && nested && p.null) // what is found through an array counts as missing, and has other entries
 		switch {
 		case !ok:
 		case len(used) == 0:

@@ -193,7 +193,7 @@ func (f *finder) suggest() []string {
 	bounded := ""
 	for i := range f.filter.preds {
 		switch p := &f.filter.preds[i]; p.Op {
-		case Eq, In, Is:
+		case Eq, In, Is, Has:
 			add(p.Path)
 		case Gt, Gte, Lt, Lte:
 			bounded = p.Path

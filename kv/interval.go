@@ -19,7 +19,7 @@ type interval struct {
 // ok is false for a predicate that is no comparison of order or equality.
 func (p *pred) intervals() (list []interval, whole, ok bool) {
 	switch p.Op {
-	case Eq, In, Is, Gt, Gte, Lt, Lte:
+	case Eq, In, Is, Has, Gt, Gte, Lt, Lte:
 	default:
 		return nil, false, false
 	}
@@ -33,7 +33,7 @@ func (p *pred) intervals() (list []interval, whole, ok bool) {
 		iv := interval{low: key, high: prefixEnd(key)}
 		first, end := tagsOf(p.alts[i].kind)
 		switch p.Op {
-		case Eq, In, Is:
+		case Eq, In, Is, Has:
 			iv.point = true
 		case Gt:
 			if !cut {

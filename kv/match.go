@@ -58,7 +58,7 @@ func compileAll(where []Predicate) ([]pred, error) {
 			p.null = p.null || p.alts[n].kind == jsondoc.Null
 		}
 		switch w.Op {
-		case Eq, Ne, Gt, Gte, Lt, Lte, In, Is:
+		case Eq, Ne, Gt, Gte, Lt, Lte, In, Is, Has:
 		case Exists:
 			if len(p.alts) != 1 || p.alts[0].kind != jsondoc.Bool {
 				return nil, fmt.Errorf("kv: query: exists on %q wants true or false", w.Path)
@@ -124,8 +124,8 @@ func (f *filter) holds(p *pred, d Document) bool {
 		if p.Op == Exists {
 			return false
 		}
-		hit = f.test(p, raw)
-		if !hit && raw[0] == '[' && p.Op != Is {
+		hit = p.Op != Has && f.test(p, raw)
+		if !hit && raw[0] == '[' && p.Op != Is && (p.Op == Has || !p.Plain) {
 			jsondoc.Elements(raw, func(el []byte) bool {
 				hit = f.test(p, el)
 				return !hit
@@ -136,6 +136,10 @@ func (f *filter) holds(p *pred, d Document) bool {
 	if p.Path == fieldID {
 		f.id = append(d.ID.AppendHex(append(f.id[:0], '"')), '"')
 		one(f.id)
+	} else if p.Plain || p.Op == Has {
+		if raw, ok := jsondoc.Lookup(d.JSON, p.Path); ok {
+			one(raw)
+		}
 	} else {
 		jsondoc.Each(d.JSON, p.Path, one)
 	}
@@ -163,7 +167,7 @@ func (f *filter) test(p *pred, raw []byte) bool {
 			continue
 		}
 		switch p.Op {
-		case Eq, Ne, In:
+		case Eq, Ne, In, Has:
 			// Text is canonical: the same text is the same value, and for
 			// strings, true, false and null the other way round.
 			if bytes.Equal(raw, alt.text) {

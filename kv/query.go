@@ -21,6 +21,7 @@ const (
 	Exists // Values[0] true: the path is present, be it null; false: it is not
 	Regex  // a string at the path matches Pattern
 	Is     // as Eq, but an array does not match by its elements: for rules, where a list of owners is no owner
+	Has    // an array at the path, reached through objects only, has an element that is one of the values
 )
 
 // Predicate is one condition on a document.
@@ -31,6 +32,10 @@ type Predicate struct {
 	Op      Compare
 	Values  []Value
 	Pattern *regexp.Regexp
+	// Plain takes an array for a value like any other: none is searched, neither
+	// at the path nor on the way to it. For rules: what an array holds must not
+	// make a document somebody's.
+	Plain bool
 }
 
 // Alternatives are conditions of which one is enough; each is a list of

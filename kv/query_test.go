@@ -86,16 +86,35 @@ func compareAny(a, b any) int {
 	return 0
 }
 
+// plainAt is the value at a path through objects only.
+func plainAt(doc any, path string) []any {
+	for name := range strings.SplitSeq(path, ".") {
+		object, _ := doc.(map[string]any)
+		v, ok := object[name]
+		if !ok {
+			return nil
+		}
+		doc = v
+	}
+	return []any{doc}
+}
+
 func naiveMatch(doc any, p kv.Predicate) bool {
 	at := valuesAt(doc, strings.Split(p.Path, "."))
+	if p.Plain || p.Op == kv.Has {
+		at = plainAt(doc, p.Path)
+	}
 	if p.Op == kv.Exists {
 		return (len(at) > 0) == (string(p.Values[0].JSON()) == "true")
 	}
 	if len(at) == 0 {
 		at = []any{nil}
 	}
+	if p.Op == kv.Has {
+		at, _ = at[0].([]any)
+	}
 	for _, v := range slices.Clone(at) {
-		if list, ok := v.([]any); ok && p.Op != kv.Is {
+		if list, ok := v.([]any); ok && p.Op != kv.Is && p.Op != kv.Has && !p.Plain {
 			at = append(at, list...)
 		}
 	}
@@ -111,7 +130,7 @@ func naiveMatch(doc any, p kv.Predicate) bool {
 			}
 			order := compareAny(v, want)
 			switch p.Op {
-			case kv.Eq, kv.In, kv.Ne, kv.Is:
+			case kv.Eq, kv.In, kv.Ne, kv.Is, kv.Has:
 				hit = hit || order == 0
 			case kv.Gt:
 				hit = hit || order > 0
@@ -215,7 +234,7 @@ func randomQuery(t *rapid.T) *kv.Query {
 func randomPredicates(t *rapid.T, most int) (preds []kv.Predicate) {
 	paths := []string{"a", "b", "c", "u", "a.x", "b.x", "a.0", "b.0.x", "_id"}
 	for range rapid.IntRange(0, most).Draw(t, "predicates") {
-		p := kv.Predicate{Path: rapid.SampledFrom(paths).Draw(t, "path"), Op: kv.Compare(rapid.IntRange(1, 10).Draw(t, "op"))}
+		p := kv.Predicate{Path: rapid.SampledFrom(paths).Draw(t, "path"), Op: kv.Compare(rapid.IntRange(1, 11).Draw(t, "op")), Plain: rapid.Bool().Draw(t, "plain")}
 		for range rapid.IntRange(1, 2).Draw(t, "values") {
 			v, _ := kv.Raw([]byte(rapid.SampledFrom(texts).Draw(t, "value")))
 			if p.Path == "_id" && rapid.Bool().Draw(t, "id") {
