@@ -41,14 +41,15 @@ var libraries = map[string]struct {
 	only []string
 	why  string
 }{
-	"github.com/valyala/fasthttp":       {[]string{"runtime"}, "fasthttp lends its memory; below the server nobody must know about that"},
-	"github.com/fasthttp/router":        {[]string{"runtime"}, "routes are one table in the server"},
-	"github.com/golang-jwt/jwt":         {[]string{"runtime/auth"}, "the algorithm is pinned in one place"},
-	"golang.org/x/crypto":               {[]string{"runtime/auth"}, "one room chooses how secrets are treated"},
-	"github.com/tetratelabs/wazero":     {[]string{"hooks"}, "the engine behind one door can be replaced there"},
-	"go.etcd.io/bbolt":                  {[]string{"kv"}, "one room writes a project's file, by one function"},
-	"github.com/urfave/cli":             {[]string{"cmd"}, "flags and environment are read by the binary only"},
-	"github.com/sluice-edge/sluice/e2e": {nil, "nothing builds on the journeys"},
+	"github.com/VictoriaMetrics/metrics": {[]string{"runtime"}, "a figure is told where it is asked for; the rooms below count, and know no format"},
+	"github.com/valyala/fasthttp":        {[]string{"runtime"}, "fasthttp lends its memory; below the server nobody must know about that"},
+	"github.com/fasthttp/router":         {[]string{"runtime"}, "routes are one table in the server"},
+	"github.com/golang-jwt/jwt":          {[]string{"runtime/auth"}, "the algorithm is pinned in one place"},
+	"golang.org/x/crypto":                {[]string{"runtime/auth"}, "one room chooses how secrets are treated"},
+	"github.com/tetratelabs/wazero":      {[]string{"hooks"}, "the engine behind one door can be replaced there"},
+	"go.etcd.io/bbolt":                   {[]string{"kv"}, "one room writes a project's file, by one function"},
+	"github.com/urfave/cli":              {[]string{"cmd"}, "flags and environment are read by the binary only"},
+	"github.com/sluice-edge/sluice/e2e":  {nil, "nothing builds on the journeys"},
 }
 
 // never says what must not even be reached through others.

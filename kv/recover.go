@@ -29,6 +29,10 @@ type Health struct {
 	// disk yet. 0 unless kv.syncMillis is set.
 	Unsynced time.Duration
 
+	Commit        uint64 // the newest
+	DocumentBytes int64  // of all documents' JSON, which kv.maxBytes bounds
+	FileBytes     int64  // of the data file; 0 if it cannot be examined
+
 	Queue      int    // batches that wait for the committer
 	Failures   uint64 // groups that could not be written, since Open
 	Recoveries uint64 // times that the file was opened anew after one
@@ -37,6 +41,12 @@ type Health struct {
 // Health may be called at any time, and waits for nothing.
 func (db *DB) Health() Health {
 	h := Health{ReadOnly: db.opt.ReadOnly, Queue: len(db.queue), Failures: db.failures.Load(), Recoveries: db.recoveries.Load()}
+	if v := db.current.Load(); v != nil {
+		h.Commit, h.DocumentBytes = v.st.commit, v.st.bytes
+	}
+	if info, err := os.Stat(filepath.Join(db.path, dataFile)); err == nil {
+		h.FileBytes = info.Size()
+	}
 	if since := db.relaxed.oldest.Load(); since != 0 {
 		h.Unsynced = time.Since(time.Unix(0, since))
 	}

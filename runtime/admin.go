@@ -109,15 +109,22 @@ func adminApplyProject(r *request) error {
 	if done.Created && !opt.DryRun {
 		status = fasthttp.StatusCreated
 	}
+	var building []wireBuild
+	if p, err := r.server.registry.Find(done.ID); err == nil && p.Broken() == nil {
+		if building, err = buildsOf(p); err != nil {
+			return err
+		}
+	}
 	return r.answerJSON(status, struct {
 		ID             string           `json:"id,omitempty"`
 		Name           string           `json:"name"`
 		Created        bool             `json:"created"`
 		DryRun         bool             `json:"dryRun"`
 		Changes        []project.Change `json:"changes"`
+		Building       []wireBuild      `json:"building,omitempty"` // indexes that queries use once they are complete
 		PublishableKey string           `json:"publishableKey,omitempty"`
 		SecretKey      string           `json:"secretKey,omitempty"`
-	}{done.ID, done.Name, done.Created, opt.DryRun, changes, done.PublishableKey.Reveal(), done.SecretKey.Reveal()})
+	}{done.ID, done.Name, done.Created, opt.DryRun, changes, building, done.PublishableKey.Reveal(), done.SecretKey.Reveal()})
 }
 
 // adminDeployBundle answers POST /admin/v1/projects/{project}/bundles: a multipart form with the part `manifest`, JSON,

@@ -173,6 +173,7 @@ var (
 	errQueryTooCostly  = reason(400, "query.too_expensive", "The query would examine too many documents. Narrow it, or add an index.")
 	errBusy            = retry("busy.writes", "Too many writes are waiting. Please try again shortly.")
 	errReadOnly        = reason(503, "store.read_only", "The project does not accept writes at the moment.")
+	errStoreFull       = retry("store.full", "The server's disk is full. Nothing was written; the project takes writes again as soon as there is space.")
 	errUnknownOutcome  = reason(503, "store.unknown_outcome", "The write may or may not have been stored. Read the document before trying again.")
 	errShuttingDown    = reason(503, "server.shutting_down", "The server is shutting down.")
 	errServerTimeout   = reason(503, "server.timeout", "The request took too long.")
@@ -181,6 +182,7 @@ var (
 	errProjectNotFound = reason(404, "project.not_found", "Project not found.")
 	errProjectDown     = reason(503, "project.unavailable", "The project is not available at the moment.")
 	errProjectInvalid  = reason(400, "project.invalid", "The project file is not valid.")
+	errCompacting      = reason(409, "project.compacting", "A compaction of this project is running already.")
 	errProjectWouldCut = reason(409, "project.would_drop", "Applying this file would drop collections that hold documents.")
 	errBundleInvalid   = reason(422, "bundle.invalid", "The bundle was refused.")
 	errBundleVersion   = reason(404, "bundle.no_version", "No such bundle version is kept.")
@@ -222,6 +224,8 @@ func errorFrom(err error) *Error {
 		return errBusy
 	case errors.Is(err, kv.ErrUnknownOutcome):
 		return errUnknownOutcome.because(err)
+	case errors.Is(err, kv.ErrFull):
+		return errStoreFull.because(err)
 	case errors.Is(err, kv.ErrReadOnly), errors.Is(err, kv.ErrClosed):
 		return errReadOnly.because(err)
 	case errors.Is(err, auth.ErrBusy):
@@ -234,6 +238,10 @@ func errorFrom(err error) *Error {
 		return errProjectWouldCut.saying("%s", drop.Error())
 	case errors.Is(err, project.ErrNoVersion):
 		return errBundleVersion
+	case errors.Is(err, project.ErrCompacting):
+		return errCompacting
+	case errors.Is(err, project.ErrClosing):
+		return errShuttingDown
 	case errors.Is(err, project.ErrNotFound):
 		return errProjectNotFound
 	case errors.Is(err, project.ErrBroken):

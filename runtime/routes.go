@@ -81,9 +81,12 @@ func adminRoutes() []route {
 	return []route{
 		{"GET", "/livez", open, live},
 		{"GET", "/readyz", open, ready},
+		{"GET", "/metrics", admin, metricsPage},
 		{"GET", "/admin/v1/status", admin, adminStatus},
 		{"GET", "/admin/v1/projects", admin, adminListProjects},
 		{"PUT", "/admin/v1/projects", admin, adminApplyProject},
+		{"GET", "/admin/v1/projects/{project}/store", admin, adminStore},
+		{"POST", "/admin/v1/projects/{project}/compact", admin, adminCompact},
 		{"GET", "/admin/v1/projects/{project}/bundles", admin, adminListBundles},
 		{"POST", "/admin/v1/projects/{project}/bundles", admin, adminDeployBundle},
 		{"POST", "/admin/v1/projects/{project}/bundles/{version}/rollback", admin, adminRollback},

@@ -36,10 +36,36 @@ type wireRLS struct {
 type wireSchema struct {
 	Message    string `json:"message"`
 	Collection struct {
-		Name  string      `json:"name"`
-		Model []wireField `json:"model"`
-		RLS   wireRLS     `json:"rls"`
+		Name    string      `json:"name"`
+		Model   []wireField `json:"model"`
+		RLS     wireRLS     `json:"rls"`
+		Indexes []wireIndex `json:"indexes"`
 	} `json:"collection"`
+}
+
+// wireIndex is an index as the file has it: what is declared, and what the server adds for its own questions.
+type wireIndex struct {
+	Name   string   `json:"name"`
+	Fields []string `json:"fields"`
+	Unique bool     `json:"unique"`
+	Ready  bool     `json:"ready"` // it is complete, so queries use it
+}
+
+// indexesOf lists the indexes of a collection.
+func (r *request) indexesOf(name string) ([]wireIndex, error) {
+	list := []wireIndex{}
+	snap, err := r.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	c, ok := snap.Collection(name)
+	if !ok {
+		return list, nil
+	}
+	for _, x := range c.Indexes {
+		list = append(list, wireIndex{x.Name, x.Fields, x.Unique, x.Ready})
+	}
+	return list, nil
 }
 
 // getSchema answers GET /api/schemas/{collection}, for any key and also for users.
@@ -55,6 +81,10 @@ func getSchema(r *request) error {
 	out.Collection.RLS = wireRLS{Enabled: c.RLS.Enabled, RequireAuthForWrite: !c.RLS.Enabled || c.RLS.Mode != project.ModeCustom || c.RLS.RequireAuthForWrite}
 	if c.RLS.Enabled {
 		out.Collection.RLS.Mode, out.Collection.RLS.OwnerField = c.RLS.Mode, c.RLS.OwnerField
+	}
+	var err error
+	if out.Collection.Indexes, err = r.indexesOf(c.Name); err != nil {
+		return err
 	}
 	raw, err := json.Marshal(out)
 	if err != nil {

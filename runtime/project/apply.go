@@ -235,6 +235,11 @@ func addConfig(b *kv.Batch, old, cfg *Config) error {
 		quota = strconv.AppendInt(nil, cfg.Limits.DatabaseBytes, 10)
 	}
 	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpSetting, Name: settingMaxBytes, Value: quota})
+	var sync []byte
+	if cfg.Durability == DurabilityRelaxed {
+		sync = strconv.AppendInt(nil, int64(cfg.SyncMillis), 10)
+	}
+	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpSetting, Name: settingSyncMillis, Value: sync})
 
 	before := map[string][]byte{}
 	if old != nil {

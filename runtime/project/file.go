@@ -152,6 +152,8 @@ func (r *fileReader) config(n *yaml.Node, c *Config) {
 				{"databaseBytes", func(n *yaml.Node, path string) { c.Limits.DatabaseBytes = r.size(n, path) }},
 			})
 		}},
+		{"durability", r.textInto(&c.Durability)},
+		{"syncMillis", func(n *yaml.Node, path string) { c.SyncMillis = int(r.integer(n, path)) }},
 		{"collections", func(n *yaml.Node, path string) {
 			r.list(n, path, "collections", func(n *yaml.Node, path string) {
 				c.Collections = append(c.Collections, Collection{RLS: RLS{RequireAuthForWrite: true}})

@@ -25,7 +25,8 @@ const (
 	SettingTokens = "tokens"
 	SettingBundle = "bundle"
 
-	settingMaxBytes = "kv.maxBytes"
+	settingMaxBytes   = "kv.maxBytes"
+	settingSyncMillis = "kv.syncMillis"
 )
 
 // Users is the collection that holds accounts; Sessions the system collection that holds their refresh sessions. The
@@ -56,6 +57,8 @@ type Project struct {
 	state  atomic.Pointer[State]
 	mu     sync.Mutex   // one change of rules or bundle at a time
 	turn   sync.RWMutex // shared by commits; held alone by a write that was contended for too long
+
+	compaction compaction
 }
 
 // State is everything that decides a request, as of one moment. It is immutable.
@@ -209,6 +212,7 @@ func (p *Project) close(ctx context.Context) error {
 	if st := p.state.Load(); st != nil && st.Bundle != nil {
 		err = st.Bundle.Close(ctx)
 	}
+	p.compaction.stop()
 	return errors.Join(err, p.Journal.Save(), p.DB.Close())
 }
 

@@ -15,8 +15,18 @@ type Config struct {
 	AllowedDomains []string     `json:"allowedDomains"` // ["*"] if absent: see NewDomains for the forms
 	Auth           AuthConfig   `json:"auth"`
 	Limits         Limits       `json:"limits"`
+	Durability     string       `json:"durability"`           // strict: a write is answered once it is on disk; relaxed: before
+	SyncMillis     int          `json:"syncMillis,omitempty"` // relaxed only: 100; it reaches the disk this much later at most
 	Collections    []Collection `json:"collections"`
 }
+
+// Kinds of durability.
+const (
+	DurabilityStrict  = "strict"
+	DurabilityRelaxed = "relaxed"
+)
+
+const defaultSyncMillis = 100
 
 // AuthConfig turns accounts on.
 type AuthConfig struct {
@@ -156,6 +166,12 @@ func (c *Config) Normalize() {
 	}
 	if c.Limits.BodyBytes == 0 {
 		c.Limits.BodyBytes = defaultBodyBytes
+	}
+	if c.Durability == "" {
+		c.Durability = DurabilityStrict
+	}
+	if c.Durability == DurabilityRelaxed && c.SyncMillis == 0 {
+		c.SyncMillis = defaultSyncMillis
 	}
 	if c.Collections == nil {
 		c.Collections = []Collection{}

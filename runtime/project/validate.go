@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/kv/jsondoc"
 )
 
@@ -80,12 +81,28 @@ func (c *Config) Validate() error {
 	if c.Limits.DatabaseBytes < 0 {
 		v.addf("limits.databaseBytes", "must not be negative; 0 means no limit")
 	}
+	v.durability(c)
 	v.collections(c)
 	v.accounts(c)
 	if v.problems == nil {
 		return nil
 	}
 	return &ConfigError{Problems: v.problems}
+}
+
+func (v *validator) durability(c *Config) {
+	switch c.Durability {
+	case "", DurabilityStrict, DurabilityRelaxed:
+	default:
+		v.addf("durability", "must be %s or %s", DurabilityStrict, DurabilityRelaxed)
+		return
+	}
+	switch {
+	case c.Durability != DurabilityRelaxed && c.SyncMillis != 0:
+		v.addf("syncMillis", "only with durability: %s", DurabilityRelaxed)
+	case c.SyncMillis < 0 || c.SyncMillis > kv.MaxSyncMillis:
+		v.addf("syncMillis", "must be between 1 and %d milliseconds", kv.MaxSyncMillis)
+	}
 }
 
 type validator struct{ problems []Problem }
