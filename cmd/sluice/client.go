@@ -183,6 +183,7 @@ type applied struct {
 	Created        bool             `json:"created"`
 	DryRun         bool             `json:"dryRun"`
 	Changes        []project.Change `json:"changes"`
+	Building       []indexBuild     `json:"building,omitempty"` // indexes that queries use once they are complete
 	PublishableKey string           `json:"publishableKey,omitempty"`
 	SecretKey      string           `json:"secretKey,omitempty"`
 }

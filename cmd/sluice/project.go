@@ -68,7 +68,10 @@ func applyProject(ctx context.Context, c *cli.Command, term *terminal) error {
 	if c.Bool("json") {
 		return json.NewEncoder(term.out).Encode(result)
 	}
-	return printApplied(term, result)
+	if err := printApplied(term, result); err != nil {
+		return err
+	}
+	return watchIndexes(ctx, node, result, term)
 }
 
 func readProjectFile(name string, stdin io.Reader) (*project.Config, error) {
