@@ -40,7 +40,7 @@ unit: ## the tests beside the code, with the race detector
 	$(GO) test -race -timeout 5m $(UNIT)
 
 # Tests that mount a disk, where the machine does not allow it.
-MOUNTING = ^Test(PowerCuts|DiskErrors|FullDisk)$$
+MOUNTING = ^Test(PowerCuts|DiskErrors|SlowDisk|FullDisk|KillAtEveryCall)$$
 
 faults: ## kills, full and failing disks, damage, races: the short form
 	cd torture && $(GO) vet ./...
@@ -48,7 +48,8 @@ faults: ## kills, full and failing disks, damage, races: the short form
 		echo "*** This user cannot mount a disk here: power cuts, disk errors and full disks are left out. ***" >&2; \
 		cd torture && $(GO) test -count=1 -timeout 5m -skip '$(MOUNTING)' ./...; fi
 
-torture: ## the same, for hours
+torture: ## the same, for hours, and the store against its model for a million operations
+	TORTURE=long $(GO) test -count=1 -timeout 12h -v -run '^Test(Store|Races)$$' ./kv
 	cd torture && TORTURE=long $(GO) test -count=1 -timeout 12h -v ./...
 
 sdk: ## the modules of their own: the hook author's library, the demo's guest, the benchmarks

@@ -184,6 +184,45 @@ func TestLongKeysKeepIdentity(t *testing.T) {
 	}
 }
 
+// TestCutKeysKeepTheirPlace: what an ordered index cuts off may make two values
+// alike, but never turns them around, nor makes one a prefix of the other.
+func TestCutKeysKeepTheirPlace(t *testing.T) {
+	long := rapid.Custom(func(t *rapid.T) typed {
+		text := strings.Repeat("l", rapid.IntRange(maxOrderedKey-12, maxOrderedKey+4).Draw(t, "long")) +
+			rapid.SampledFrom([]string{"", "a", "b", "\x01", "é", "aa"}).Draw(t, "end")
+		v := typed{rank: 4, text: text, json: string(jsondoc.AppendString(nil, text))}
+		switch rapid.IntRange(0, 3).Draw(t, "in") {
+		case 0:
+			after := typedGen(0).Draw(t, "after")
+			v = typed{rank: 5, items: []typed{v, after}, json: "[" + v.json + "," + after.json + "]"}
+		case 1:
+			v = typed{rank: 6, members: []member{{"k", v}}, json: `{"k":` + v.json + "}"}
+		}
+		return v
+	})
+	any := rapid.OneOf(long, long, typedGen(2))
+	cut := func(v typed) (key []byte, whole bool) {
+		l := &entryList{}
+		whole = l.value([]byte(v.json))
+		return l.values[0], whole
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := any.Draw(t, "a"), any.Draw(t, "b")
+		ka, wholeA := cut(a)
+		kb, wholeB := cut(b)
+		order, want := bytes.Compare(ka, kb), a.compare(b)
+		if order != want && (order != 0 || wholeA && wholeB) {
+			t.Fatalf("%s and %s: cut keys %x and %x compare %d, values %d", a.json, b.json, ka, kb, order, want)
+		}
+		if order != 0 && (bytes.HasPrefix(ka, kb) || bytes.HasPrefix(kb, ka)) {
+			t.Fatalf("%s and %s: one cut key is a prefix of the other", a.json, b.json)
+		}
+		if len(ka) > maxOrderedKey || wholeA != bytes.Equal(ka, AppendKey(nil, []byte(a.json))) {
+			t.Fatalf("%s: cut key %x", a.json, ka)
+		}
+	})
+}
+
 func FuzzAppendKey(f *testing.F) {
 	for _, s := range []string{`null`, `[1,{"a":[true]}]`, `"\u0000"`, `-`, `{"a"`, `[[[[`, `1e999`, `"a\`, `18446744073709551617`, ``} {
 		f.Add([]byte(s), []byte(`"x"`))

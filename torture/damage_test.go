@@ -48,8 +48,13 @@ func load(t *testing.T, dir string) (i image) {
 	return i
 }
 
-// sample is a project after a stop in order, and after a crash.
-func sample(t *testing.T) (clean, crashed image) {
+// A sample is a project with the same documents in each of its images.
+type samples struct {
+	clean, crashed image   // after a stop in order, and after a crash
+	earlier        []image // of the crashed one, before its last batches
+}
+
+func sample(t *testing.T, batches int) (s samples) {
 	t.Helper()
 	dir := t.TempDir()
 	db, err := open(dir)
@@ -59,18 +64,22 @@ func sample(t *testing.T) (clean, crashed image) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := 1; n <= sampleBatches; n++ {
+	for n := 1; n <= batches; n++ {
 		for w := range writers {
+			if n > batches-3 {
+				s.earlier = append(s.earlier, load(t, dir))
+			}
 			if _, err := db.Commit(context.Background(), batch(w, n)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	crashed = load(t, dir)
+	s.crashed = load(t, dir)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return load(t, dir), crashed
+	s.clean = load(t, dir)
+	return s
 }
 
 // examine reads everything of a sample and prints what it met: "refused",
@@ -115,6 +124,13 @@ func examine(dir string) {
 			fmt.Println("missing:", counter(w))
 		} else if s.Err() == nil {
 			answer(counter(w), fmt.Sprint(n), fmt.Sprint(sampleBatches), nil)
+		}
+		value, _, ok := s.Setting(counter(w))
+		if ok {
+			answer("setting "+counter(w), string(value), fmt.Sprint(sampleBatches), nil)
+		} else if s.Err() == nil {
+			right = false
+			fmt.Println("missing: setting", counter(w))
 		}
 		for _, name := range []string{"a", "b"} {
 			c, ok := s.Collection(name)
@@ -189,8 +205,8 @@ func TestDamage(t *testing.T) {
 	// The two pages at the front are heads. One that is lost, flipped or overwritten by the other leaves the whole state
 	// before the last commit, and nothing in the file can tell that there was a later one: chance keeps off them.
 	const heads = 2 * 4096
-	clean, crashed := sample(t)
-	other, _ := sample(t)
+	mine, other := sample(t, sampleBatches), sample(t, sampleBatches-7)
+	clean, crashed := mine.clean, mine.crashed
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 1))
@@ -245,6 +261,40 @@ func TestDamage(t *testing.T) {
 		}
 		try("lost and torn pages", image{data, i.identity}, "refused", "noticed", "right")
 	}
+	// A page that another page's place should have got, in this file or in one that lies beside it; and a write that the
+	// disk said it did, and did not.
+	foreign := func(kind string, from []image) {
+		for range long(15, 400) {
+			i, other := either(), from[rnd.IntN(len(from))].data
+			if kind == "lost writes" {
+				i = crashed
+			}
+			data := bytes.Clone(i.data)
+			to := heads/4096 + rnd.IntN((min(len(data), len(other))-heads)/4096)
+			if copy(page(data, to), page(other, to)); bytes.Equal(data, i.data) {
+				continue
+			}
+			try(kind, image{data, i.identity}, "refused", "noticed", "right")
+		}
+	}
+	foreign("another project's pages", []image{other.clean, other.crashed})
+	foreign("lost writes", mine.earlier)
+	for range long(5, 100) {
+		i := either()
+		garbage := make([]byte, 1+rnd.IntN(3*4096))
+		for k := range garbage {
+			garbage[k] = byte(rnd.Uint32())
+		}
+		if rnd.IntN(2) == 0 {
+			garbage = garbage[:len(garbage)/4096*4096] // whole pages belong to nobody yet
+		}
+		if len(garbage)%4096 == 0 {
+			try("pages appended", image{append(bytes.Clone(i.data), garbage...), i.identity}, "right")
+		} else {
+			try("garbage appended", image{append(bytes.Clone(i.data), garbage...), i.identity}, "refused")
+		}
+		try("garbage in front", image{append(garbage[:len(garbage)/2+1], i.data...), i.identity}, "refused")
+	}
 	swapped := bytes.Clone(clean.data)
 	copy(page(swapped, 0), page(clean.data, 1))
 	copy(page(swapped, 1), page(clean.data, 0))
@@ -254,8 +304,18 @@ func TestDamage(t *testing.T) {
 		noise[i] = byte(rnd.Uint32())
 	}
 	for name, i := range map[string]image{
-		"another project's data":     {other.data, clean.identity},
-		"another project's identity": {clean.data, other.identity},
+		"another project's data":     {other.clean.data, clean.identity},
+		"its data after a crash":     {other.crashed.data, clean.identity},
+		"another project's identity": {clean.data, other.clean.identity},
+		"both projects' data":        {append(bytes.Clone(other.clean.data), clean.data...), clean.identity},
+		"both identities":            {clean.data, append(bytes.Clone(clean.identity), other.clean.identity...)},
+		"a longer identity":          {clean.data, append(bytes.Clone(clean.identity), "0\n"...)},
+		"an identity to come":        {clean.data, bytes.Replace(clean.identity, []byte("format 1"), []byte("format 9"), 1)},
+		"a binary identity":          {clean.data, clean.data[:len(clean.identity)]},
+		"text":                       {bytes.Repeat([]byte("not a database\n"), 4096), clean.identity},
+		"a head alone":               {clean.data[:4096], clean.identity},
+		"two heads alone":            {clean.data[:heads], clean.identity},
+		"only heads are left":        {append(bytes.Clone(clean.data[:heads]), make([]byte, len(clean.data)-heads)...), clean.identity},
 		"no data":                    {nil, clean.identity},
 		"empty data":                 {[]byte{}, clean.identity},
 		"no identity":                {clean.data, nil},

@@ -1,7 +1,7 @@
 // Package torture breaks what kv stands on, and looks whether anything that was
 // acknowledged is lost, half there or wrong: processes killed in the middle of
-// a write, disks that fill up, fail or lose power, files that were damaged, and
-// writers that race each other.
+// a write, disks that fill up, fail, are slow or lose power, files that were
+// damaged, and writers that race each other.
 //
 // It holds tests only, in a module of its own, so that what they need (FUSE, a
 // checker of histories) is no dependency of the product. They use kv's

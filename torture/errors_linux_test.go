@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -15,6 +16,9 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/sluice-edge/sluice/kv"
+	"github.com/sluice-edge/sluice/kv/kvtest"
 )
 
 // faults is a directory shown through FUSE whose calls fail to order. It knows
@@ -23,13 +27,15 @@ import (
 // showing it all the same, others drop it.
 type faults struct {
 	behind string
-	drop   bool // show what is on the disk after a failed sync
+	drop   bool          // show what is on the disk after a failed sync
+	slow   time.Duration // of each sync
 
 	mu    sync.Mutex
-	call  string // that fails: write, sync, truncate
+	call  string // that fails: write, torn (half of it is written), short (and that is said), sync, truncate; any
 	errno syscall.Errno
-	skip  int // calls until then
-	times int // it fails
+	kill  func() // called when one fails
+	skip  int    // calls until then
+	times int    // it fails
 	fired int
 	// After the last failure so many syncs work, and then the power fails: the
 	// rest is shown, and never reaches the disk.
@@ -50,7 +56,7 @@ const diskPage = 4096
 func (f *faults) hit(call string) syscall.Errno {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if call != f.call || f.times == 0 {
+	if call != f.call && (f.call != "any" || call == "torn" || call == "short") || f.times == 0 {
 		return 0
 	}
 	if f.skip > 0 {
@@ -59,6 +65,9 @@ func (f *faults) hit(call string) syscall.Errno {
 	}
 	f.times--
 	f.fired++
+	if f.kill != nil {
+		f.kill()
+	}
 	return f.errno
 }
 
@@ -87,6 +96,9 @@ var (
 	_ fs.NodeWriter      = (*faultyNode)(nil)
 	_ fs.NodeFsyncer     = (*faultyNode)(nil)
 	_ fs.NodeSetattrer   = (*faultyNode)(nil)
+	_ fs.NodeRenamer     = (*faultyNode)(nil)
+	_ fs.NodeLinker      = (*faultyNode)(nil)
+	_ fs.NodeUnlinker    = (*faultyNode)(nil)
 )
 
 // WrapChild makes what is in a directory fail as well.
@@ -109,6 +121,9 @@ func (n *faultyNode) Open(ctx context.Context, flags uint32) (fs.FileHandle, uin
 }
 
 func (n *faultyNode) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
+	if errno := n.faults.hit("name"); errno != 0 {
+		return nil, nil, 0, errno
+	}
 	inode, file, _, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
 	if errno != 0 {
 		return nil, nil, 0, errno
@@ -120,6 +135,10 @@ func (n *faultyNode) Write(ctx context.Context, file fs.FileHandle, data []byte,
 	if errno := n.faults.hit("write"); errno != 0 {
 		return 0, errno
 	}
+	torn := n.faults.hit("torn")
+	if torn != 0 || n.faults.hit("short") != 0 {
+		data = data[:len(data)/2]
+	}
 	n.faults.mu.Lock()
 	defer n.faults.mu.Unlock()
 	d := n.faults.files[n.EmbeddedInode()]
@@ -130,7 +149,34 @@ func (n *faultyNode) Write(ctx context.Context, file fs.FileHandle, data []byte,
 	for page := offset / diskPage; page*diskPage < offset+int64(len(data)); page++ {
 		d.dirty[page] = true
 	}
-	return file.(fs.FileWriter).Write(ctx, data, offset)
+	written, errno := file.(fs.FileWriter).Write(ctx, data, offset)
+	if torn != 0 {
+		return 0, torn
+	}
+	return written, errno
+}
+
+// Create, Rename, Link and Unlink fail only where any call does.
+
+func (n *faultyNode) Rename(ctx context.Context, name string, to fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	if errno := n.faults.hit("name"); errno != 0 {
+		return errno
+	}
+	return n.LoopbackNode.Rename(ctx, name, to, newName, flags)
+}
+
+func (n *faultyNode) Link(ctx context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if errno := n.faults.hit("name"); errno != 0 {
+		return nil, errno
+	}
+	return n.LoopbackNode.Link(ctx, target, name, out)
+}
+
+func (n *faultyNode) Unlink(ctx context.Context, name string) syscall.Errno {
+	if errno := n.faults.hit("name"); errno != 0 {
+		return errno
+	}
+	return n.LoopbackNode.Unlink(ctx, name)
 }
 
 func (n *faultyNode) Fsync(_ context.Context, file fs.FileHandle, _ uint32) syscall.Errno {
@@ -138,6 +184,10 @@ func (n *faultyNode) Fsync(_ context.Context, file fs.FileHandle, _ uint32) sysc
 		return 0 // a directory
 	}
 	errno := n.faults.hit("sync")
+	n.faults.mu.Lock()
+	slow := n.faults.slow
+	n.faults.mu.Unlock()
+	time.Sleep(slow)
 	n.faults.mu.Lock()
 	defer n.faults.mu.Unlock()
 	d := n.faults.files[n.EmbeddedInode()]
@@ -246,7 +296,7 @@ func TestDiskErrors(t *testing.T) {
 		t.Fatal("a disk that fails to order takes mounting, and that takes root; make faults leaves this test out where it cannot be had")
 	}
 	runs, fired, acks := 0, 0, 0
-	for _, call := range []string{"sync", "write", "truncate"} {
+	for _, call := range []string{"sync", "write", "torn", "short", "truncate"} {
 		for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
 			for _, times := range []int{1, 3} {
 				for n := range long(2, 30) {
@@ -321,4 +371,107 @@ func diskErrors(t *testing.T, f *faults, call string, errno syscall.Errno, times
 		t.Error(wrong)
 	}
 	return fired, j.total()
+}
+
+// TestSlowDisk: when each sync takes long, who is told that it worked still
+// waited for one, who finds the queue full is told at once, and reading does
+// not wait for either.
+func TestSlowDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("a slow disk takes mounting, and that takes root; make faults leaves this test out where it cannot be had")
+	}
+	const clients, queue = 32, 8
+	behind, shown, slow := t.TempDir(), t.TempDir(), time.Duration(long(200, 2000))*time.Millisecond
+	f := &faults{}
+	stop := f.serve(t, behind, shown)
+	defer stop()
+	db, err := kv.Open(filepath.Join(shown, "project"), kv.Options{MapSize: 1 << 28, QueueLength: queue})
+	if err == nil {
+		err = prepare(db)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	f.slow = slow
+	f.mu.Unlock()
+	var (
+		running, reading sync.WaitGroup
+		mu               sync.Mutex
+		acked            int
+		busy             []time.Duration
+		end              = time.Now().Add(10 * slow)
+		reads            []time.Duration
+	)
+	for client := range clients {
+		running.Go(func() {
+			for n := 0; time.Now().Before(end); n++ {
+				start := time.Now()
+				_, err := db.Commit(context.Background(), kvtest.Batch(kvtest.Put("c", kvtest.ID(client<<16|n), `{}`)))
+				took := time.Since(start)
+				mu.Lock()
+				switch {
+				case errors.Is(err, kv.ErrBusy):
+					busy = append(busy, took)
+				case err != nil:
+					t.Error(err)
+				case took < slow:
+					t.Errorf("acknowledged after %v", took)
+				default:
+					acked++
+				}
+				mu.Unlock()
+				if err != nil {
+					time.Sleep(10 * time.Millisecond)
+				}
+			}
+		})
+	}
+	reading.Go(func() {
+		for time.Now().Before(end) {
+			start := time.Now()
+			if _, err := written(db); err != nil {
+				t.Error(err)
+			}
+			reads = append(reads, time.Since(start))
+			time.Sleep(time.Millisecond)
+		}
+	})
+	reading.Wait()
+	running.Wait()
+	f.mu.Lock()
+	f.slow = 0
+	f.mu.Unlock()
+	slices.Sort(reads)
+	slices.Sort(busy)
+	if acked < queue || len(busy) < 10 {
+		t.Fatalf("%d acknowledged, %d were told that it is busy: this was no load", acked, len(busy))
+	}
+	told, read := busy[len(busy)*9/10], reads[len(reads)*9/10]
+	if told > slow/2 || read > slow/2 {
+		t.Errorf("of ten who found the queue full nine were told within %v; nine of ten reads took %v; a sync takes %v", told, read, slow)
+	}
+	if n := count(t, db, "c"); n != acked {
+		t.Errorf("%d documents, %d acknowledged", n, acked)
+	}
+	t.Logf("a sync takes %v: %d acknowledged, %d told that it is busy within %v, %d reads within %v (nine of ten)", slow, acked, len(busy), told, len(reads), read)
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// count counts the documents of a collection.
+func count(t *testing.T, db *kv.DB, collection string) int {
+	t.Helper()
+	s, err := db.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c, _ := s.Collection(collection)
+	st, err := s.State(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(st.Documents)
 }

@@ -27,62 +27,65 @@ type register struct {
 // unknownRev: it was written, and nobody was told by which commit.
 const unknownRev = math.MaxUint64
 
+// registers are all documents of a history.
+type registers [historyKeys]register
+
 type (
-	input struct {
+	// An input reads all documents in one snapshot, or changes some in one batch.
+	input struct{ changes []change }
+	// A change writes a document.
+	change struct {
 		key   int
-		write bool
 		blind bool   // write whatever is there
 		need  uint64 // else: only if at this revision
 		value string // "": delete
 	}
 	output struct {
-		register      // read, or written
-		refused  bool // the need did not hold
-		unknown  bool
+		read    registers
+		commit  uint64 // of a batch that passed
+		refused bool   // a need did not hold
+		unknown bool
 	}
 )
 
-// documents is what a linearizable store of documents does.
+// documents is what a linearizable store of documents does: all of a batch at
+// one moment, or nothing of it.
 var documents = porcupine.NondeterministicModel{
-	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
-		byKey := map[int][]porcupine.Operation{}
-		for _, op := range history {
-			key := op.Input.(input).key
-			byKey[key] = append(byKey[key], op)
-		}
-		var out [][]porcupine.Operation
-		for _, ops := range byKey {
-			out = append(out, ops)
-		}
-		return out
-	},
-	Init: func() []any { return []any{register{}} },
+	Init: func() []any { return []any{registers{}} },
 	Step: func(state, in, out any) []any {
-		s, i, o := state.(register), in.(input), out.(output)
-		if !i.write {
-			if s.value == o.value && (s.rev == o.rev || s.rev == unknownRev && o.value != "") {
-				return []any{o.register}
+		s, i, o := state.(registers), in.(input), out.(output)
+		if len(i.changes) == 0 && o.unknown {
+			return []any{s} // nothing was read
+		}
+		if len(i.changes) == 0 {
+			for k, r := range o.read {
+				if s[k] != r && !(s[k].rev == unknownRev && s[k].value == r.value && r.value != "") {
+					return nil
+				}
 			}
-			return nil
+			return []any{o.read}
 		}
-		// A deleted document has revision 0.
-		holds := i.blind || s.rev == i.need
-		perhaps := s.rev == unknownRev
-		next := o.register
+		rev, next := o.commit, s
 		if o.unknown {
-			next = register{unknownRev, i.value}
+			rev = unknownRev
 		}
-		if i.value == "" {
-			next.rev = 0
+		fails, perhaps := false, false
+		for _, c := range i.changes {
+			if !c.blind && s[c.key].rev != c.need {
+				perhaps = perhaps || s[c.key].rev == unknownRev
+				fails = fails || s[c.key].rev != unknownRev
+			}
+			next[c.key] = register{rev, c.value}
+			if c.value == "" {
+				next[c.key].rev = 0 // a deleted document has none
+			}
 		}
 		switch {
-		case o.unknown && (holds || perhaps):
+		case o.unknown && !fails:
 			return []any{s, next}
-		case o.unknown:
+		case o.unknown, o.refused && (fails || perhaps):
 			return []any{s}
-		case o.refused && (!holds || perhaps):
-			return []any{s}
-		case !o.refused && (holds || perhaps):
+		case !o.refused && !fails:
 			return []any{next}
 		}
 		return nil
@@ -120,11 +123,15 @@ func history(t *testing.T, ops int, lie func(o *output)) (out []porcupine.Operat
 			rnd := rand.New(rand.NewPCG(rand.Uint64(), uint64(client)))
 			var known [historyKeys]uint64
 			for n := range ops / writers {
-				in := input{key: rnd.IntN(historyKeys)}
+				var in input
 				if rnd.IntN(3) > 0 {
-					in.write, in.blind, in.need = true, rnd.IntN(4) == 0, known[in.key]
-					if rnd.IntN(6) > 0 {
-						in.value = fmt.Sprintf(`{"c":%d,"n":%d}`, client, n)
+					keys := rnd.Perm(historyKeys)
+					for _, key := range keys[:1+max(0, rnd.IntN(historyKeys+2)-2)] {
+						c := change{key: key, blind: rnd.IntN(4) == 0, need: known[key]}
+						if rnd.IntN(6) > 0 {
+							c.value = fmt.Sprintf(`{"c":%d,"n":%d,"key":%d}`, client, n, key)
+						}
+						in.changes = append(in.changes, c)
 					}
 				}
 				op := porcupine.Operation{ClientId: client, Input: in, Call: now()}
@@ -133,12 +140,21 @@ func history(t *testing.T, ops int, lie func(o *output)) (out []porcupine.Operat
 					lie(&o)
 				}
 				op.Output, op.Return = o, now()
-				if o.unknown {
+				switch {
+				case o.unknown:
 					op.Return = math.MaxInt64
-				} else if !o.refused {
-					known[in.key] = o.rev
-				} else if rnd.IntN(2) == 0 {
-					known[in.key] = 0
+				case len(in.changes) == 0:
+					for key, r := range o.read {
+						if rnd.IntN(2) == 0 { // else it goes on with a stale one
+							known[key] = r.rev
+						}
+					}
+				case !o.refused:
+					for _, c := range in.changes {
+						if known[c.key] = o.commit; c.value == "" {
+							known[c.key] = 0
+						}
+					}
 				}
 				mu.Lock()
 				if o.unknown {
@@ -167,36 +183,42 @@ func history(t *testing.T, ops int, lie func(o *output)) (out []porcupine.Operat
 
 // perform asks the database. insist repeats a write whose outcome is unknown,
 // as the same batch, until it is told.
-func perform(db *kv.DB, in input, insist bool) output {
-	id := kvtest.ID(in.key)
-	if !in.write {
+func perform(db *kv.DB, in input, insist bool) (o output) {
+	if len(in.changes) == 0 {
 		s, err := db.Snapshot()
 		if err != nil {
 			return output{unknown: true}
 		}
 		defer s.Close()
 		c, _ := s.Collection("docs")
-		d, err := s.Get(c, id)
-		if err != nil {
-			return output{}
+		for key := range o.read {
+			d, err := s.Get(c, kvtest.ID(key))
+			if err == nil {
+				o.read[key] = register{d.Rev, string(d.JSON)}
+			} else if !errors.Is(err, kv.ErrNotFound) {
+				return output{unknown: true}
+			}
 		}
-		return output{register: register{d.Rev, string(d.JSON)}}
+		return o
 	}
-	b := kvtest.Batch(kvtest.Put("docs", id, in.value))
-	if in.value == "" {
-		b.Ops[0] = kvtest.Delete("docs", id)
-	}
-	if !in.blind {
-		b.Needs = []kv.Need{{Kind: kv.NeedDoc, Collection: "docs", ID: id, Rev: in.need}}
+	b := kvtest.Batch()
+	for _, c := range in.changes {
+		id := kvtest.ID(c.key)
+		if c.value == "" {
+			b.Ops = append(b.Ops, kvtest.Delete("docs", id))
+		} else {
+			b.Ops = append(b.Ops, kvtest.Put("docs", id, c.value))
+		}
+		if !c.blind {
+			b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: "docs", ID: id, Rev: c.need})
+		}
 	}
 	for {
 		commit, err := db.Commit(context.Background(), b)
 		var conflict *kv.ConflictError
 		switch {
-		case err == nil && in.value == "":
-			return output{}
 		case err == nil:
-			return output{register: register{commit, in.value}}
+			return output{commit: commit}
 		case errors.As(err, &conflict):
 			return output{refused: true}
 		case errors.Is(err, kv.ErrUnknownOutcome) && !insist:
@@ -211,9 +233,9 @@ func perform(db *kv.DB, in input, insist bool) output {
 // that explains it.
 func TestHistories(t *testing.T) {
 	ops, unknown, recoveries := 0, 0, 0
-	histories := long(8, 500)
+	histories := long(8, 1000)
 	for range histories {
-		h, u, r := history(t, 800, nil)
+		h, u, r := history(t, 1000, nil)
 		ops, unknown, recoveries = ops+len(h), unknown+u, recoveries+r
 		model := documents.ToModel()
 		if result := porcupine.CheckOperationsTimeout(model, h, time.Minute); result != porcupine.Ok {
@@ -238,7 +260,7 @@ func TestHistoriesAreJudged(t *testing.T) {
 			switch {
 			case o.refused || o.unknown:
 			case n%60 == 0:
-				o.register = last.register
+				o.read, o.commit = last.read, last.commit
 			case n%60 == 1:
 				last = *o
 			}

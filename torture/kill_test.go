@@ -3,6 +3,7 @@ package torture
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 // TestKill: a process killed at any moment loses nothing that it was told is
@@ -13,12 +14,15 @@ func TestKill(t *testing.T) {
 	rounds := long(20, 500)
 	for round := range rounds {
 		child, out := start(t, dir, []string{envCompact + "=", envCompact + "=1"}[round%2])
+		kill := func() { _ = child.Process.Kill() }
 		left := 20 + rand.IntN(300)
+		if round%4 == 3 { // while it starts, or soon after
+			timer := time.AfterFunc(time.Duration(rand.IntN(60))*time.Millisecond, kill)
+			defer timer.Stop()
+		}
 		j.read(out, func() {
 			if left--; left == 0 {
-				if err := child.Process.Kill(); err != nil {
-					t.Error(err)
-				}
+				kill()
 			}
 		})
 		_ = child.Wait()

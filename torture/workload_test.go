@@ -58,10 +58,11 @@ const (
 )
 
 // A writer's n-th batch, from 1, changes one of its documents in both
-// collections, and counts. So what its documents must be follows from its
+// collections and a setting, and counts. So what those must be follows from its
 // counter alone, and a batch that is half there shows.
 func batch(w, n int) *kv.Batch {
-	b := &kv.Batch{Time: int64(n), Ops: []kv.Op{{Kind: kv.OpAdd, Name: counter(w), Delta: 1}}}
+	b := &kv.Batch{Time: int64(n), Ops: []kv.Op{{Kind: kv.OpAdd, Name: counter(w), Delta: 1},
+		{Kind: kv.OpSetting, Name: counter(w), Value: fmt.Append(nil, n)}}}
 	b.ID[0] = byte(w + 1)
 	binary.BigEndian.PutUint64(b.ID[8:], uint64(n))
 	for _, collection := range []string{"a", "b"} {
@@ -256,6 +257,9 @@ func verify(db *kv.DB, acked, intended [writers]int) (wrong []string) {
 	for w, n := range have {
 		if n < acked[w] || n > intended[w] {
 			problem("writer %d: %d batches are there, %d were acknowledged, %d intended", w, n, acked[w], intended[w])
+		}
+		if value, _, ok := s.Setting(counter(w)); ok != (n > 0) || ok && string(value) != fmt.Sprint(n) {
+			problem("writer %d: after %d batches the setting is %q", w, n, value)
 		}
 		for _, name := range []string{"a", "b"} {
 			c, ok := s.Collection(name)
