@@ -40,7 +40,7 @@ unit: ## the tests beside the code, with the race detector
 	$(GO) test -race -timeout 5m $(UNIT)
 
 # Tests that mount a disk, where the machine does not allow it.
-MOUNTING = ^Test(PowerCuts|DiskErrors|SlowDisk|FullDisk|KillAtEveryCall)$$
+MOUNTING = ^Test(PowerCuts|PowerCutsWhileRelaxed|DiskErrors|SlowDisk|FullDisk|KillAtEveryCall)$$
 
 faults: ## kills, full and failing disks, damage, races: the short form
 	cd torture && $(GO) vet ./...

@@ -7,13 +7,13 @@ import (
 )
 
 // TestKill: a process killed at any moment loses nothing that it was told is
-// written, and leaves no half of a batch.
+// written, and leaves no half of a batch; nor does it with relaxed durability.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	var j journal
 	rounds := long(20, 500)
 	for round := range rounds {
-		child, out := start(t, dir, []string{envCompact + "=", envCompact + "=1"}[round%2])
+		child, out := start(t, dir, []string{envCompact + "=", envCompact + "=1"}[round%2], []string{envRelax + "=", envRelax + "=5"}[round/2%2])
 		kill := func() { _ = child.Process.Kill() }
 		left := 20 + rand.IntN(300)
 		if round%4 == 3 { // while it starts, or soon after

@@ -25,6 +25,8 @@ const (
 	envCompact  = "TORTURE_COMPACT"  // and compact it all the time
 	envTolerate = "TORTURE_TOLERATE" // and go on when writing fails
 	envGrow     = "TORTURE_GROW"     // and let the file grow
+	envRelax    = "TORTURE_RELAX"    // and have commits synced so many milliseconds later
+	envBoot     = "TORTURE_BOOT"     // name of the present boot, for one that comes after a power cut
 	envExamine  = "TORTURE_EXAMINE"  // directory of a sample: read all of it
 	envLook     = "TORTURE_LOOK"     // directory: compare it with
 	envOutside  = "TORTURE_OUTSIDE"  // what the outside knows, as JSON
@@ -50,7 +52,9 @@ func long(short, long int) int {
 	return short
 }
 
-func open(dir string) (*kv.DB, error) { return kv.Open(dir, kv.Options{MapSize: 1 << 28}) }
+func open(dir string) (*kv.DB, error) {
+	return kv.Open(dir, kv.Options{MapSize: 1 << 28, Boot: os.Getenv(envBoot)})
+}
 
 const (
 	writers = 8
@@ -87,7 +91,11 @@ func document(w, n int) string {
 }
 
 func prepare(db *kv.DB) error {
-	_, err := db.Commit(context.Background(), kvtest.Batch(kvtest.Collection("a", "k"), kvtest.Ordered(kvtest.Collection("b", "k"), "n"), kvtest.Collection("c")))
+	durability := kv.Op{Kind: kv.OpSetting, Name: "kv.syncMillis"}
+	if text := os.Getenv(envRelax); text != "" {
+		durability.Value = []byte(text)
+	}
+	_, err := db.Commit(context.Background(), kvtest.Batch(durability, kvtest.Collection("a", "k"), kvtest.Ordered(kvtest.Collection("b", "k"), "n"), kvtest.Collection("c")))
 	return err
 }
 
