@@ -1,4 +1,5 @@
-# What one needs: Go (the version in go.mod), Node 20 or newer with npm, make and sh. Nothing else is installed by hand.
+# What one needs: Go (the version in go.mod), Node 20 or newer with npm, make and sh. Nothing else is installed by hand: the
+# compilers of the SDKs' languages come by themselves, from Debian's packages and npm.
 #
 #   make test     everything that must hold; also what .ci/run calls
 #   make build    the binary, bin/sluice
@@ -14,7 +15,7 @@ UNIT = $$($(GO) list ./... | grep -v '/e2e$$')
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 
-.PHONY: test build lint fmt vet staticcheck vuln unit faults torture sdk e2e wasm bench compare fuzz clean help
+.PHONY: test build lint fmt vet staticcheck vuln toolchains unit faults torture sdk e2e wasm bench compare fuzz clean help
 
 test: lint unit faults sdk e2e ## everything that must hold before a change lands
 
@@ -36,7 +37,10 @@ staticcheck:
 vuln:
 	.ci/vuln
 
-unit: ## the tests beside the code, with the race detector
+toolchains: ## what the SDKs are built with, where it is missing (root or sudo)
+	.ci/toolchains
+
+unit: toolchains ## the tests beside the code, with the race detector
 	$(GO) test -race -timeout 5m $(UNIT)
 
 # Tests that mount a disk, where the machine does not allow it.
@@ -52,7 +56,8 @@ torture: ## the same, for hours, and the store against its model for a million o
 	TORTURE=long $(GO) test -count=1 -timeout 12h -v -run '^Test(Store|Races)$$' ./kv
 	cd torture && TORTURE=long $(GO) test -count=1 -timeout 12h -v ./...
 
-sdk: ## the modules of their own: the hook author's library, the demo's guest, the benchmarks
+sdk: toolchains ## the SDKs' libraries, each in its language; the demo's guest and the benchmarks, modules of their own
+	.ci/sdk
 	cd sdk/go && $(GO) vet ./... && $(GO) test -race ./...
 	cd demo/guest && $(GO) vet ./... && $(GO) test -race ./...
 	cd bench && $(GO) vet ./... && $(GO) test ./...
@@ -67,7 +72,7 @@ e2e/sdk/node_modules/.package-lock.json: e2e/sdk/package-lock.json
 	cd e2e/sdk && $(NPM) ci --no-audit --no-fund
 	@touch $@
 
-bench: ## every benchmark, with allocations
+bench: toolchains ## every benchmark, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem $(UNIT)
 
 compare: ## a node beside PocketBase and bare servers, over HTTP: a quarter of an hour
@@ -82,7 +87,7 @@ fuzz: ## every fuzz target for FUZZTIME each (default 10s)
 	done
 
 clean: ## what was built or installed here
-	rm -rf bin e2e/sdk/node_modules
+	rm -rf bin e2e/sdk/node_modules sdk/assemblyscript/node_modules
 
 help: ## this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

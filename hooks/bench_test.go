@@ -11,15 +11,17 @@ import (
 const benchDocument = `{"title":"A title of some length","tags":["a","b"],"price":17.5,"userId":"65a000000000000000000001"}`
 
 // BenchmarkPolicy sets the price of one isolated call beside what it would be without: of a guest that only says yes,
-// so that all of it is the host's own share, and of the example of the Go SDK.
+// so that all of it is the host's own share, and of the example of each SDK.
 func BenchmarkPolicy(b *testing.B) {
-	for _, guest := range []struct {
+	type guest struct {
 		name string
 		wasm func() []byte
-	}{
-		{"trivial", func() []byte { return Guest{Pages: 2, Policy: I64Const(1), Alloc: I32Const(2048)}.Wasm() }},
-		{"go", func() []byte { return GoExample(b) }},
-	} {
+	}
+	guests := []guest{{"trivial", func() []byte { return Guest{Pages: 2, Policy: I64Const(1), Alloc: I32Const(2048)}.Wasm() }}}
+	for _, example := range Examples() {
+		guests = append(guests, guest{example.Language, func() []byte { return example.Wasm(b) }})
+	}
+	for _, guest := range guests {
 		b.Run(guest.name, func(b *testing.B) {
 			wasm := guest.wasm()
 			bundle := Load(b, hooks.Options{EventBytes: 64 << 10}, wasm)

@@ -10,15 +10,20 @@ import (
 	"github.com/sluice-edge/sluice/hooks/hooktest"
 )
 
-func TestGoSDK(t *testing.T) {
-	wasm := hooktest.GoExample(t)
-	cache := t.TempDir() // it is compiled once
-	var bundles []*hooks.Bundle
-	for _, options := range []hooks.Options{{CacheDir: cache}, {CacheDir: cache, Instances: 1}} {
-		bundles = append(bundles, hooktest.Load(t, options, wasm))
+// Every SDK's example passes the vectors, and answers the same event in the same way for the same fuel.
+func TestSDK(t *testing.T) {
+	for _, example := range hooktest.Examples() {
+		t.Run(example.Language, func(t *testing.T) {
+			wasm := example.Wasm(t)
+			cache := t.TempDir() // it is compiled once
+			var bundles []*hooks.Bundle
+			for _, options := range []hooks.Options{{CacheDir: cache}, {CacheDir: cache, Instances: 1}} {
+				bundles = append(bundles, hooktest.Load(t, options, wasm))
+			}
+			t.Run("conforms", func(t *testing.T) { hooktest.ConformanceOf(t, bundles[0]) })
+			t.Run("answers the same event in the same way for the same fuel", func(t *testing.T) { sameVerdictSameFuel(t, bundles) })
+		})
 	}
-	t.Run("conforms", func(t *testing.T) { hooktest.ConformanceOf(t, bundles[0]) })
-	t.Run("answers the same event in the same way for the same fuel", func(t *testing.T) { sameVerdictSameFuel(t, bundles) })
 }
 
 // The vectors' events are what the host really sends: an echoing hook gets each of them back.

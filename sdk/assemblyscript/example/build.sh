@@ -1,0 +1,6 @@
+#!/bin/sh
+# Builds the example guest: sh sdk/assemblyscript/example/build.sh OUT
+set -eu
+out=$1
+cd "$(dirname "$0")/.."
+exec node node_modules/assemblyscript/bin/asc.js example/index.ts -o "$out" -O3s --noAssert --runtime stub --use abort=assembly/index/abort
