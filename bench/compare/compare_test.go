@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluice-edge/sluice/bench/figure"
 )
 
 // TestNodeAndBareServers is the whole command on little data, against what needs nothing fetched.
@@ -104,14 +106,17 @@ func TestTargetsNameSidesOfTheirRow(t *testing.T) {
 }
 
 func TestRatios(t *testing.T) {
+	of := func(rate float64, cpu, p99 time.Duration, peak int64) slice {
+		return slice{Slice: figure.Slice{Rate: rate, CPU: cpu, P99: p99, Peak: peak}}
+	}
 	m := &measured{
 		row: &row{name: "x", sides: []sideName{sluice, pocketbase}, targets: []target{
 			{rate, pocketbase, 3}, {cpu, pocketbase, 3}, {p99, pocketbase, 0},
 		}},
 		// Three rounds: in the second one somebody else had the machine.
 		slices: map[sideName][]slice{
-			sluice:     {{rate: 100, cpu: 10, p99: 10}, {rate: 1, cpu: 12, p99: 500, peak: 5 << 20}, {rate: 120, cpu: 10, p99: 5}},
-			pocketbase: {{rate: 30, cpu: 20, p99: 40}, {rate: 25, cpu: 24, p99: 100}, {rate: 40, cpu: 20, p99: 50}},
+			sluice:     {of(100, 10, 10, 0), of(1, 12, 500, 5<<20), of(120, 10, 5, 0)},
+			pocketbase: {of(30, 20, 40, 0), of(25, 24, 100, 0), of(40, 20, 50, 0)},
 		},
 		idle: map[sideName]int64{sluice: 3 << 20},
 	}
@@ -125,7 +130,7 @@ func TestRatios(t *testing.T) {
 	for i, q := range r.Rows[0].Ratios {
 		got := ""
 		if q.Reached != nil {
-			got = yesNo(*q.Reached)
+			got = figure.YesNo(*q.Reached)
 		}
 		if q.Ratio != want[i].ratio || got != want[i].reached {
 			t.Errorf("%s: %v %q, want %v", q.Of, q.Ratio, got, want[i])
@@ -136,47 +141,5 @@ func TestRatios(t *testing.T) {
 	}
 	if len(r.Bounds) != 2 || !r.Bounds[0].Reached || !r.Bounds[1].Reached {
 		t.Errorf("%+v", r.Bounds)
-	}
-}
-
-func TestCopiesKeepModes(t *testing.T) {
-	from, to := t.TempDir(), filepath.Join(t.TempDir(), "to")
-	if err := os.MkdirAll(filepath.Join(from, "a"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(from, "a", "secret"), []byte("s"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := copyTree(to, from); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(filepath.Join(to, "a", "secret"))
-	if err != nil || info.Mode().Perm() != 0o600 || info.Size() != 1 {
-		t.Errorf("%v %v", info, err)
-	}
-}
-
-func TestLockIsHeldUntilItIsGivenBack(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second := make(chan error)
-	go func() {
-		unlock, err := lock(path)
-		if err == nil {
-			unlock()
-		}
-		second <- err
-	}()
-	select {
-	case err := <-second:
-		t.Fatalf("both have it: %v", err)
-	case <-time.After(50 * time.Millisecond):
-	}
-	unlock()
-	if err := <-second; err != nil {
-		t.Error(err)
 	}
 }

@@ -7,28 +7,20 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
-	"syscall"
 	"time"
 
+	"github.com/sluice-edge/sluice/bench/figure"
 	"github.com/sluice-edge/sluice/bench/load"
 	"github.com/sluice-edge/sluice/bench/node"
 	"github.com/sluice-edge/sluice/bench/process"
 )
 
-const (
-	settle      = time.Second            // after its start a server is idle
-	sampleEvery = 100 * time.Millisecond // of memory
-)
+const settle = time.Second // after its start a server is idle
 
-// slice is what one short run against one side found.
+// slice is what one short run against one side found, or one start.
 type slice struct {
-	rate     float64 // requests a second
-	p50, p99 time.Duration
-	cpu      time.Duration // of the server, for a request
-	ready    time.Duration // from its start to its first document
-	peak     int64         // anonymous memory, bytes
-	foreign  float64       // part of the machine that neither the server nor the load used
+	figure.Slice
+	ready time.Duration // from its start to its first document
 }
 
 // measured is what a row found, with the slices of its sides in the order in which they were taken.
@@ -80,7 +72,7 @@ func (m *measured) measure(ctx context.Context, all *sides, opt *options) error 
 			return err
 		}
 	}
-	unlock, err := lock(opt.lock)
+	unlock, err := figure.Lock(opt.lock)
 	if err != nil {
 		return err
 	}
@@ -89,21 +81,6 @@ func (m *measured) measure(ctx context.Context, all *sides, opt *options) error 
 		return m.load(ctx, all, opt)
 	}
 	return m.starts(ctx, all, opt)
-}
-
-// lock waits for a lock on a file, if one is named.
-func lock(path string) (unlock func(), err error) {
-	if path == "" {
-		return func() {}, nil
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return func() { _ = f.Close() }, nil
 }
 
 // running is a side whose server is up.
@@ -155,15 +132,15 @@ func (m *measured) load(ctx context.Context, all *sides, opt *options) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			s, err := r.slice(m.row.connections, length)
+			s, err := figure.Take(r.server, load.Run{Connections: m.row.connections, Duration: length, Requests: r.requests, Status: r.status})
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
 			if round < 0 {
 				continue
 			}
-			m.slices[r.name] = append(m.slices[r.name], *s)
-			all.progress("%-12s round %d of %d  %-19s %10.0f req/s  p99 %v", m.row.name, round+1, opt.rounds, r.name, s.rate, s.p99.Round(10*time.Microsecond))
+			m.slices[r.name] = append(m.slices[r.name], slice{Slice: *s})
+			all.progress("%-12s round %d of %d  %-19s %10.0f req/s  p99 %v", m.row.name, round+1, opt.rounds, r.name, s.Rate, s.P99.Round(10*time.Microsecond))
 		}
 	}
 	return nil
@@ -179,61 +156,6 @@ func look(addr string, r *running, op operation) error {
 		return fmt.Errorf("20 documents were asked for, not %d: %.300q", titles, body)
 	}
 	return nil
-}
-
-// slice loads the server for a while.
-func (r *running) slice(connections int, length time.Duration) (*slice, error) {
-	before, err := readUsage(r.server)
-	if err != nil {
-		return nil, err
-	}
-	stop, peak := make(chan struct{}), make(chan int64)
-	go func() {
-		var most int64
-		tick := time.NewTicker(sampleEvery)
-		defer tick.Stop()
-		for {
-			if now, err := r.server.Anonymous(); err == nil {
-				most = max(most, now)
-			}
-			select {
-			case <-tick.C:
-			case <-stop:
-				peak <- most
-				return
-			}
-		}
-	}()
-	result, err := load.Run{Addr: r.server.Addr, Connections: connections, Duration: length, Requests: r.requests, Status: r.status}.Do()
-	close(stop)
-	s := &slice{peak: <-peak}
-	if err != nil {
-		return nil, err
-	}
-	after, err := readUsage(r.server)
-	if err != nil {
-		return nil, err
-	}
-	s.rate = result.Rate()
-	s.p50, s.p99 = result.Latency.Quantile(0.5), result.Latency.Quantile(0.99)
-	s.cpu = (after.server - before.server) / time.Duration(max(result.Requests, 1))
-	foreign := (after.busy - before.busy) - (after.server - before.server) - (after.own - before.own)
-	s.foreign = max(0, foreign.Seconds()/after.at.Sub(before.at).Seconds()/float64(goruntime.NumCPU()))
-	return s, nil
-}
-
-type usage struct {
-	server, own, busy time.Duration
-	at                time.Time
-}
-
-func readUsage(s *process.Server) (u usage, err error) {
-	var errs [3]error
-	u.server, errs[0] = s.CPU()
-	u.own, errs[1] = process.Own()
-	u.busy, errs[2] = process.Busy()
-	u.at = time.Now()
-	return u, errors.Join(errs[:]...)
 }
 
 // starts starts the servers of a row one after the other, again and again.
@@ -318,5 +240,5 @@ func (s *sides) copy(name sideName, writes bool) (dir string, remove func(), err
 	if dir, err = os.MkdirTemp(s.dir, "copy-"); err != nil {
 		return "", nil, err
 	}
-	return dir, func() { _ = os.RemoveAll(dir) }, copyTree(dir, s.directory(name))
+	return dir, func() { _ = os.RemoveAll(dir) }, node.Copy(dir, s.directory(name))
 }

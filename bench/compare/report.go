@@ -8,9 +8,10 @@ import (
 	"os"
 	goruntime "runtime"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/sluice-edge/sluice/bench/figure"
 )
 
 // report is everything that a run found.
@@ -69,43 +70,24 @@ type bound struct {
 func newReport(opt *options, commit string) *report {
 	return &report{
 		Date:     time.Now().UTC().Format("2006-01-02"),
-		Machine:  machine(),
+		Machine:  figure.Machine(),
 		Versions: fmt.Sprintf("sluice %s, PocketBase %s, %s", commit, pocketbaseVersion, goruntime.Version()),
 		Rounds:   opt.rounds, Documents: opt.documents, Seconds: opt.seconds,
 	}
-}
-
-// machine says what class of machine this is, not which.
-func machine() string {
-	cpu, memory := "unknown processor", "unknown memory"
-	if raw, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(raw)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				cpu = strings.TrimSpace(value)
-			}
-		}
-	}
-	if raw, err := os.ReadFile("/proc/meminfo"); err == nil {
-		var kib int64
-		if _, err := fmt.Sscanf(string(raw), "MemTotal: %d kB", &kib); err == nil {
-			memory = fmt.Sprintf("%d GB", (kib+1<<19)>>20)
-		}
-	}
-	return fmt.Sprintf("%d cores (%s), %s, %s", goruntime.NumCPU(), cpu, memory, goruntime.GOOS)
 }
 
 func (r *report) add(m *measured) {
 	out := reportRow{Row: m.row.name, What: m.row.what, Connections: m.row.connections}
 	for _, name := range m.row.sides {
 		s := summary(name, m.slices[name])
-		s.Idle = mib(m.idle[name])
+		s.Idle = figure.MiB(m.idle[name])
 		out.Sides = append(out.Sides, s)
 		if name == sluice {
 			r.idle = max(r.idle, m.idle[name])
 		}
 		if name == sluice || name == sluiceGuest {
 			for _, slice := range m.slices[name] {
-				r.peak = max(r.peak, slice.peak)
+				r.peak = max(r.peak, slice.Peak)
 			}
 		}
 	}
@@ -116,7 +98,7 @@ func (r *report) add(m *measured) {
 		for i, other := range m.slices[t.to] {
 			each = append(each, t.of.ratio(&first[i], &other))
 		}
-		if q.Ratio = median(each); t.least > 0 {
+		if q.Ratio = figure.Median(each); t.least > 0 {
 			reached := q.Ratio >= t.least
 			q.Reached = &reached
 		}
@@ -127,7 +109,7 @@ func (r *report) add(m *measured) {
 		for _, s := range first {
 			each = append(each, s.ready)
 		}
-		r.start = median(each)
+		r.start = figure.Median(each)
 	}
 	r.Rows = append(r.Rows, out)
 }
@@ -139,20 +121,20 @@ func (r *report) finish() {
 			r.Bounds = append(r.Bounds, bound{what, value, most, unit, value <= most})
 		}
 	}
-	add("start after a clean stop", millis(r.start), mostStartMillis, "ms")
-	add("anonymous memory, idle", mib(r.idle), mib(mostIdle), "MiB")
-	add("anonymous memory, most under any row", mib(r.peak), mib(mostUnderLoad), "MiB")
+	add("start after a clean stop", figure.Millis(r.start), mostStartMillis, "ms")
+	add("anonymous memory, idle", figure.MiB(r.idle), figure.MiB(mostIdle), "MiB")
+	add("anonymous memory, most under any row", figure.MiB(r.peak), figure.MiB(mostUnderLoad), "MiB")
 }
 
 // ratio is above 1 when a is better.
 func (m measure) ratio(a, b *slice) float64 {
 	switch m {
 	case rate:
-		return a.rate / b.rate
+		return a.Rate / b.Rate
 	case cpu:
-		return float64(b.cpu) / float64(a.cpu)
+		return float64(b.CPU) / float64(a.CPU)
 	case p99:
-		return float64(b.p99) / float64(a.p99)
+		return float64(b.P99) / float64(a.P99)
 	default:
 		return float64(b.ready) / float64(a.ready)
 	}
@@ -163,28 +145,15 @@ func summary(name sideName, slices []slice) reportSide {
 	var rates []float64
 	var p50s, p99s, cpus, readies []time.Duration
 	for _, s := range slices {
-		rates, p50s, p99s = append(rates, s.rate), append(p50s, s.p50), append(p99s, s.p99)
-		cpus, readies = append(cpus, s.cpu), append(readies, s.ready)
-		out.Peak = max(out.Peak, mib(s.peak))
-		out.Foreign = max(out.Foreign, 100*s.foreign)
+		rates, p50s, p99s = append(rates, s.Rate), append(p50s, s.P50), append(p99s, s.P99)
+		cpus, readies = append(cpus, s.CPU), append(readies, s.ready)
+		out.Peak = max(out.Peak, figure.MiB(s.Peak))
+		out.Foreign = max(out.Foreign, 100*s.Foreign)
 	}
-	out.Rate, out.CPU = median(rates), 1000*millis(median(cpus))
-	out.P50, out.P99, out.Ready = millis(median(p50s)), millis(median(p99s)), millis(median(readies))
+	out.Rate, out.CPU = figure.Median(rates), 1000*figure.Millis(figure.Median(cpus))
+	out.P50, out.P99, out.Ready = figure.Millis(figure.Median(p50s)), figure.Millis(figure.Median(p99s)), figure.Millis(figure.Median(readies))
 	return out
 }
-
-// median of an even number is the lesser of the two in the middle: a figure that was measured.
-func median[T ~int64 | ~float64](list []T) T {
-	if len(list) == 0 {
-		return 0
-	}
-	list = slices.Clone(list)
-	slices.Sort(list)
-	return list[(len(list)-1)/2]
-}
-
-func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-func mib(bytes int64) float64        { return float64(bytes) / (1 << 20) }
 
 // countTitles counts the documents in an answer, whatever is around them.
 func countTitles(body []byte) int { return bytes.Count(body, []byte(`"title":`)) }
@@ -212,7 +181,7 @@ func (r *report) writeText(w io.Writer) error {
 				memory = s.Idle
 			}
 			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f\t%.0f\t%s\n", name, conns, s.Side,
-				figure(s.Rate), figure(s.P50), figure(s.P99), figure(s.CPU), figure(s.Ready), memory, s.Foreign, row.verdict(s.Side, rate, ready))
+				figure.Text(s.Rate), figure.Text(s.P50), figure.Text(s.P99), figure.Text(s.CPU), figure.Text(s.Ready), memory, s.Foreign, row.verdict(s.Side, rate, ready))
 			for _, of := range []measure{cpu, p99} {
 				if v := row.verdict(s.Side, of); v != none {
 					fmt.Fprintf(t, "\t\t%s\t\t\t\t\t\t\t\t%s\n", of, v)
@@ -227,7 +196,7 @@ func (r *report) writeText(w io.Writer) error {
 		fmt.Fprintln(w)
 	}
 	for _, b := range r.Bounds {
-		fmt.Fprintf(w, "%s: %.1f %s (at most %.0f: %s)\n", b.What, b.Value, b.Unit, b.Most, yesNo(b.Reached))
+		fmt.Fprintf(w, "%s: %.1f %s (at most %.0f: %s)\n", b.What, b.Value, b.Unit, b.Most, figure.YesNo(b.Reached))
 	}
 	return nil
 }
@@ -243,27 +212,7 @@ func (r *reportRow) verdict(to sideName, of ...measure) string {
 		if q.Reached == nil {
 			return fmt.Sprintf("%.2f\t\t\t", q.Ratio)
 		}
-		return fmt.Sprintf("%.2f\t%g\t%s\t", q.Ratio, q.Target, yesNo(*q.Reached))
+		return fmt.Sprintf("%.2f\t%g\t%s\t", q.Ratio, q.Target, figure.YesNo(*q.Reached))
 	}
 	return none
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "NO"
-}
-
-// figure shows three digits, or nothing of what was not measured.
-func figure(f float64) string {
-	switch {
-	case f == 0:
-		return ""
-	case f >= 100:
-		return fmt.Sprintf("%.0f", f)
-	case f >= 10:
-		return fmt.Sprintf("%.1f", f)
-	}
-	return fmt.Sprintf("%.2f", f)
 }

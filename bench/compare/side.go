@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-edge/sluice/bench/load"
@@ -71,7 +72,7 @@ func (s *sides) prepare(ctx context.Context, name sideName) (side, error) {
 			return nil, err
 		}
 		s.progress("deploying the demo's bundle to a copy of it")
-		if err := copyTree(dir, s.directory(sluice)); err != nil {
+		if err := node.Copy(dir, s.directory(sluice)); err != nil {
 			return nil, err
 		}
 		guest := *plain.(*nodeSide)
@@ -130,7 +131,7 @@ func (n *nodeSide) requests(s *process.Server, op operation) (func(int) load.Req
 			case opGet:
 				return p.Get(dst, random.IntN(n.documents))
 			case opList:
-				return p.Priced(dst, random.IntN(node.Prices))
+				return p.Where(dst, "price="+strconv.Itoa(random.IntN(node.Prices)))
 			case opNewest:
 				return append(dst, newest...)
 			case opInsert:

@@ -31,7 +31,7 @@ collections:
       - {key: price, type: Number, index: true}
       - {key: tags, type: Array, items: {type: String}}
       - {key: userId, type: String}
-    rls: {enabled: true, mode: public-read, ownerField: userId}
+%s    rls: {enabled: true, mode: public-read, ownerField: userId}
 `
 
 // Binary is a built sluice.
@@ -95,8 +95,8 @@ type Project struct {
 	UserID string `json:"-"` // of the account
 }
 
-// Create makes dir, the project in it, and its account.
-func (b *Binary) Create(ctx context.Context, dir string) (*Project, error) {
+// Create makes dir, the project in it, and its account. The posts get the further fields, written as in a project file.
+func (b *Binary) Create(ctx context.Context, dir string, fields ...string) (*Project, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -106,7 +106,11 @@ func (b *Binary) Create(ctx context.Context, dir string) (*Project, error) {
 	}
 	defer func() { _ = s.Kill() }()
 	file := filepath.Join(dir, "bench.yaml")
-	if err := os.WriteFile(file, []byte(projectFile), 0o600); err != nil {
+	more := ""
+	for _, f := range fields {
+		more += "      - " + f + "\n"
+	}
+	if err := os.WriteFile(file, fmt.Appendf(nil, projectFile, more), 0o600); err != nil {
 		return nil, err
 	}
 	out, err := b.command(ctx, "project", "apply", file, "--dir", dir, "--json")
@@ -260,10 +264,9 @@ func (p *Project) Newest(dst []byte, n int) []byte {
 	return append(p.head(dst, "GET", fmt.Sprintf("/api/data/posts?limit=%d", n), p.Key, ""), "\r\n"...)
 }
 
-// Priced asks for the 20 newest documents of a price.
-func (p *Project) Priced(dst []byte, price int) []byte {
-	dst = append(dst, "GET /api/data/posts?limit=20&price="...)
-	dst = appendInt(dst, price)
+// Where asks for the 20 newest documents that match a condition, as a query string has it.
+func (p *Project) Where(dst []byte, condition string) []byte {
+	dst = append(append(dst, "GET /api/data/posts?limit=20&"...), condition...)
 	return append(p.headers(dst, p.Key, ""), "\r\n"...)
 }
 

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// copyTree copies the files below from to the directory to, with their modes: a node refuses a token that others could read.
-func copyTree(to, from string) error {
+// Copy copies what is below from to the directory to, modes included: a node refuses a token that others could read.
+func Copy(to, from string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
