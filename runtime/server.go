@@ -22,6 +22,10 @@ import (
 	"github.com/sluice-edge/sluice/runtime/project"
 )
 
+// writeBuffer is how much of an answer a connection gathers before it is sent. Twenty documents of the usual size fit in:
+// what does not is sent in two pieces, which wakes the client twice and costs a tenth of a list. Each connection keeps one.
+const writeBuffer = 16 << 10
+
 // Options configure a Server. Only Dir is required.
 type Options struct {
 	Dir       string           // data directory, created when missing
@@ -171,6 +175,7 @@ func (s *Server) listen(addr string, handler fasthttp.RequestHandler, maxBody in
 		Name:                         "sluice",
 		Concurrency:                  2 * s.opt.Connections, // the listener's own limit comes first
 		ReadBufferSize:               s.opt.HeaderBytes,
+		WriteBufferSize:              writeBuffer,
 		MaxRequestBodySize:           maxBody,
 		ReadTimeout:                  s.opt.Timeout,
 		WriteTimeout:                 s.opt.Timeout,
