@@ -30,6 +30,17 @@ func TestCommandLineMistakes(t *testing.T) {
 		{"serve reports every bad flag at once", []string{"serve", "--log-level", "loud", "--timeout", "0s", "--connections", "-1"}, 2, []string{"loud", "--timeout", "--connections"}},
 		{"a bad duration is a usage error", []string{"serve", "--drain-time", "soon"}, 2, []string{"drain-time"}},
 		{"deploy needs a project", []string{"bundle", "deploy", empty}, 2, []string{"project"}},
+		{"init needs a language", []string{"bundle", "init", empty}, 2, []string{"lang"}},
+		{"build takes one directory", []string{"bundle", "build", "a", "b"}, 2, []string{"[DIR]"}},
+		{"a bundle is a directory", []string{"bundle", "build", typo}, 2, []string{"not a directory"}},
+		{"test says that nothing could be run", []string{"bundle", "test", empty}, 2, []string{"sluice.hooks.yaml"}},
+		{"inspect needs something to look at", []string{"bundle", "inspect"}, 2, []string{"--project"}},
+		{"inspect knows no such file", []string{"bundle", "inspect", filepath.Join(empty, "no.wasm")}, 1, []string{"no.wasm"}},
+		{"inspect refuses what is no module", []string{"bundle", "inspect", typo}, 1, []string{"WebAssembly"}},
+		{"explain needs a method and a path", []string{"explain", "--project", "blog", "/api/data/posts"}, 2, []string{"METHOD PATH [BODY]"}},
+		{"explain needs a path with a slash", []string{"explain", "--project", "blog", "GET", "api/data/posts"}, 2, []string{"slash"}},
+		{"explain needs a body of JSON", []string{"explain", "--project", "blog", "POST", "/api/data/posts", "{"}, 2, []string{"BODY is not JSON"}},
+		{"logs have a limit", []string{"bundle", "logs", "--project", "blog", "--limit", "1001"}, 2, []string{"--limit"}},
 		{"a missing file fails", []string{"project", "apply", filepath.Join(empty, "no.yaml")}, 1, []string{"no.yaml"}},
 		{"a misspelt key fails with its line", []string{"project", "apply", typo}, 1, []string{"typo.yaml:4", "feilds", `"fields"`}},
 		{"no running node fails and says how to start one", []string{"project", "list", "--dir", empty}, 1, []string{"sluice serve --dir"}},
@@ -64,7 +75,16 @@ func TestHelpTeaches(t *testing.T) {
 		{[]string{"--help"}, []string{"serve --demo"}},
 		{[]string{"serve", "--help"}, []string{"SLUICE_ADDR", "SLUICE_ADMIN_ADDR", "SLUICE_DIR", "SLUICE_LOG_LEVEL", "127.0.0.1:8090"}},
 		{[]string{"project", "apply", "--help"}, []string{"--dry-run", "SLUICE_SERVER", "SLUICE_TOKEN", "FILE"}},
-		{[]string{"bundle", "deploy", "--help"}, []string{"sluice.hooks.yaml", "SLUICE_PROJECT", "DIR"}},
+		{[]string{"bundle", "--help"}, []string{"init", "build", "test", "inspect", "deploy", "versions", "rollback", "logs", "sluice bundle init --lang go posts"}},
+		{[]string{"bundle", "init", "--help"}, []string{"SLUICE_LANG", "sluice bundle init --lang"}},
+		{[]string{"bundle", "build", "--help"}, []string{"go.mod", "sluice bundle build posts"}},
+		{[]string{"bundle", "test", "--help"}, []string{"verdict: deny", "--update", "--keep", "SLUICE_RUN", "Exit code"}},
+		{[]string{"bundle", "inspect", "--help"}, []string{"SLUICE_VERSION", "sluice bundle inspect posts.wasm"}},
+		{[]string{"bundle", "deploy", "--help"}, []string{"sluice.hooks.yaml", "SLUICE_PROJECT", "DIR", "--dry-run", "--no-build"}},
+		{[]string{"bundle", "logs", "--help"}, []string{"-f", "SLUICE_FOLLOW"}},
+		{[]string{"decisions", "--help"}, []string{"-f", "SLUICE_LIMIT", "sluice decisions --project"}},
+		{[]string{"explain", "--help"}, []string{"SLUICE_AS", "@FILE", "sluice explain query"}},
+		{[]string{"explain", "query", "--help"}, []string{"sluice explain query --project blog"}},
 	} {
 		t.Run(strings.Join(append([]string{"sluice"}, c.args...), " "), func(t *testing.T) {
 			stdout, stderr, code := sluice(t, c.args...)
@@ -294,7 +314,7 @@ func TestBundleDeploy(t *testing.T) {
 			t.Fatalf("without the policy: %d %s", a.status, a.body)
 		}
 		stdout, stderr, code := sluice(t, "bundle", "rollback", "v1", "--project", "blog", "--dir", n.Dir)
-		if code != 0 || !strings.Contains(stdout, "v3, which is v1 again") {
+		if code != 0 || !strings.Contains(stdout, "v3 is v1 again. Project blog runs bundle v3, live in ") {
 			t.Fatalf("exit %d: %s%s", code, stdout, stderr)
 		}
 		if a := insert("500"); a.status != 403 {

@@ -45,6 +45,11 @@ func (h *Host) Load(ctx context.Context, m Manifest, files map[string][]byte, op
 	if err := m.Validate(); err != nil {
 		return nil, &LoadError{Why: err.Error(), Err: err}
 	}
+	return h.load(ctx, m, files, options)
+}
+
+// load is Load for a manifest that may bind its modules to nothing.
+func (h *Host) load(ctx context.Context, m Manifest, files map[string][]byte, options LoadOptions) (*Bundle, error) {
 	if err := m.Limits.within(options.Ceiling.or(h.ceiling)); err != nil {
 		return nil, &LoadError{Why: err.Error(), Err: err}
 	}

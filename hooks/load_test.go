@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,4 +158,34 @@ func TestCacheDirectoryIsPrivateAndUsed(t *testing.T) {
 // insert is an event of a caller who inserts after.
 func insert(after string) *hooks.Event {
 	return &hooks.Event{Op: hooks.OpInsert, Collection: Collection, Role: "publishable", UserID: "u1", After: []byte(after), Now: 1700000000000, RequestID: "r-1"}
+}
+
+func TestReportsOfModules(t *testing.T) {
+	host := NewHost(t, hooks.Options{})
+	guest := Guest{Imports: []wasmbin.Import{{Module: "sluice", Name: "log", Type: TypeLog}}, Init: Code(Op(0x01), Op(0x41, 0x07), Op(0x1a))}.Wasm()
+	report, err := host.Inspect(context.Background(), "guest.wasm", guest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle, err := host.Inspect(context.Background(), "guest.wasm", Guest{}.Wasm())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Name != "guest.wasm" || report.Bytes != len(guest) || !slices.Equal(report.Imports, []string{"sluice.log"}) || report.MemoryBytes%65536 != 0 || report.MemoryBytes == 0 {
+		t.Errorf("%+v", report)
+	}
+	if len(idle.Imports) != 0 || idle.Imports == nil || !slices.Contains(idle.Exports, "policy") || slices.Contains(idle.Exports, "memory") {
+		t.Errorf("%+v", idle)
+	}
+	if report.InitFuel <= idle.InitFuel || idle.InitFuel == 0 {
+		t.Errorf("a guest that does something in init spends %d, one that does nothing %d", report.InitFuel, idle.InitFuel)
+	}
+	bundle := Load(t, hooks.Options{}, guest)
+	if all := bundle.Modules(); len(all) != 1 || all[0].Name != "guest" || all[0].InitFuel != report.InitFuel {
+		t.Errorf("%+v", all)
+	}
+	var refusal *hooks.LoadError
+	if _, err := host.Inspect(context.Background(), "x.wasm", []byte("no")); !errors.As(err, &refusal) || refusal.Module != "x.wasm" {
+		t.Error(err)
+	}
 }

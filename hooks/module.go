@@ -25,6 +25,7 @@ type module struct {
 	globals []string // exports of the guest's own mutable globals
 	memory  []byte   // what its data segments make; nil once selfTest has used it
 	state   *state   // what every call begins with; nil until selfTest
+	report  ModuleReport
 
 	// permits bounds how many instances are in use; whoever holds one may take an instance from idle or make one.
 	permits chan struct{}
@@ -54,6 +55,7 @@ func (b *Bundle) compile(ctx context.Context, name string, code []byte) (*module
 	if why := checkRestorable(parsed); why != "" {
 		return refuse(nil, "%s", why)
 	}
+	report := reportOn(name, len(code), parsed)
 	if err := meter.Rewrite(parsed); err != nil {
 		return refuse(err, "%v", err)
 	}
@@ -75,7 +77,7 @@ func (b *Bundle) compile(ctx context.Context, name string, code []byte) (*module
 	if err != nil {
 		return refuse(err, "does not compile: %v", err)
 	}
-	mod := &module{host: h, bundle: b, name: name, code: compiled, globals: guestGlobals(parsed), memory: memory, base: baseBytes(parsed), permits: make(chan struct{}, h.options.Instances)}
+	mod := &module{host: h, bundle: b, name: name, code: compiled, globals: guestGlobals(parsed), memory: memory, base: baseBytes(parsed), report: report, permits: make(chan struct{}, h.options.Instances)}
 	for _, export := range []string{exportVersion, exportAlloc} {
 		if err := mod.requires(export); err != nil {
 			mod.close()

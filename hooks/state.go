@@ -40,6 +40,7 @@ func (m *module) prepare(ctx context.Context, memory []byte) error {
 	if err := in.bringUp(); err != nil {
 		return err
 	}
+	m.report.MemoryBytes, m.report.InitFuel = int64(in.memory.Size()), uint64(min(in.budget-in.left(), in.budget))
 	m.state, err = in.capture()
 	return err
 }

@@ -2,12 +2,14 @@ package runtime
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -20,6 +22,7 @@ import (
 const (
 	maxAdminBody     = 64 << 20 // a bundle with its modules
 	maxManifestBytes = 1 << 20
+	deployTime       = 100 * time.Second // compiling modules takes longer than any other request may
 )
 
 // checkAdminToken admits the operator. The admin listener has no other credential.
@@ -128,7 +131,7 @@ func adminApplyProject(r *request) error {
 }
 
 // adminDeployBundle answers POST /admin/v1/projects/{project}/bundles: a multipart form with the part `manifest`, JSON,
-// and one part a module, whose file name is the module's file in the manifest.
+// and one part a module, whose file name is the module's file in the manifest. ?dryRun=1 does all but activate it.
 func adminDeployBundle(r *request) error {
 	p, err := r.server.registry.Find(r.param("project"))
 	if err != nil {
@@ -142,7 +145,16 @@ func adminDeployBundle(r *request) error {
 	if err != nil {
 		return errBundleInvalid.saying("%v", err)
 	}
-	done, err := r.server.registry.Deploy(r.context(), p, manifest, modules)
+	ctx, cancel := context.WithTimeout(context.Background(), deployTime)
+	defer cancel()
+	if r.http.QueryArgs().GetBool("dryRun") {
+		done, err := r.server.registry.TryDeploy(ctx, p, manifest, modules)
+		if err != nil {
+			return err
+		}
+		return r.answerJSON(fasthttp.StatusOK, done)
+	}
+	done, err := r.server.registry.Deploy(ctx, p, manifest, modules)
 	if err != nil {
 		return err
 	}
@@ -201,6 +213,27 @@ func adminListBundles(r *request) error {
 	return r.answerJSON(fasthttp.StatusOK, map[string]any{"versions": list})
 }
 
+// adminInspectBundle answers GET /admin/v1/projects/{project}/bundles/{version}: what a kept version, or `live`, consists of.
+func adminInspectBundle(r *request) error {
+	p, err := r.server.registry.Find(r.param("project"))
+	if err != nil {
+		return err
+	}
+	version := 0
+	if name := r.param("version"); name != "live" {
+		if version, err = strconv.Atoi(name); err != nil || version < 1 {
+			return errBundleVersion
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deployTime)
+	defer cancel()
+	details, err := r.server.registry.Inspect(ctx, p, version)
+	if err != nil {
+		return err
+	}
+	return r.answerJSON(fasthttp.StatusOK, details)
+}
+
 // adminRollback answers POST /admin/v1/projects/{project}/bundles/{version}/rollback: that version again, as a new one.
 func adminRollback(r *request) error {
 	p, err := r.server.registry.Find(r.param("project"))
@@ -211,7 +244,9 @@ func adminRollback(r *request) error {
 	if err != nil {
 		return errBundleVersion
 	}
-	done, err := r.server.registry.Rollback(r.context(), p, version)
+	ctx, cancel := context.WithTimeout(context.Background(), deployTime)
+	defer cancel()
+	done, err := r.server.registry.Rollback(ctx, p, version)
 	if err != nil {
 		return err
 	}

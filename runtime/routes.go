@@ -89,6 +89,7 @@ func adminRoutes() []route {
 		{"POST", "/admin/v1/projects/{project}/compact", admin, adminCompact},
 		{"GET", "/admin/v1/projects/{project}/bundles", admin, adminListBundles},
 		{"POST", "/admin/v1/projects/{project}/bundles", admin, adminDeployBundle},
+		{"GET", "/admin/v1/projects/{project}/bundles/{version}", admin, adminInspectBundle},
 		{"POST", "/admin/v1/projects/{project}/bundles/{version}/rollback", admin, adminRollback},
 		{"GET", "/admin/v1/projects/{project}/decisions", admin, adminDecisions},
 		{"GET", "/admin/v1/projects/{project}/logs", admin, adminLogs},

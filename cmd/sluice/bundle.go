@@ -21,7 +21,7 @@ what they are built from. From nothing to a policy that guards a collection:
   sluice bundle test posts
   sluice bundle deploy posts --project blog`,
 		Commands: []*cli.Command{
-			initCommand(term), buildCommand(term), casesCommand(term), deployCommand(term), versionsCommand(term), rollbackCommand(term),
+			initCommand(term), buildCommand(term), casesCommand(term), inspectCommand(term), deployCommand(term), versionsCommand(term), rollbackCommand(term), logsCommand(term),
 		},
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -150,10 +149,7 @@ func newSuite(ctx context.Context, c *cli.Command, term *terminal) (*cases.Suite
 	if err := buildStale(ctx, c, term, s.Bundle); err != nil {
 		return nil, err
 	}
-	// Compiling is most of the time that a run takes, and a module that has not changed need not be compiled again.
-	if cache, err := os.UserCacheDir(); err == nil {
-		s.CacheDir = filepath.Join(cache, "sluice", "wasm")
-	}
+	s.CacheDir = moduleCache()
 	s.Host = hooks.Options{Compiler: compiler()}
 	s.DataDir, err = os.MkdirTemp("", "sluice-test-")
 	return s, err

@@ -90,6 +90,7 @@ func rollbackBundle(ctx context.Context, c *cli.Command, term *terminal) error {
 	if c.Bool("json") {
 		return json.NewEncoder(term.out).Encode(result)
 	}
-	fmt.Fprintf(term.out, "Project %s runs bundle v%d, which is v%d again.\n", c.String("project"), result.Version, version)
+	fmt.Fprintf(term.out, "v%d is v%d again. ", result.Version, version)
+	printDeployed(term, c.String("project"), result)
 	return nil
 }

@@ -29,6 +29,9 @@ const (
 	maxAnswer     = 16 << 20
 )
 
+// errNoNode is returned when nothing listens at the admin URL.
+var errNoNode = errors.New("no node answers")
+
 // client speaks to the admin API of one node.
 type client struct {
 	base  string // without a slash at the end
@@ -92,6 +95,7 @@ type problem struct {
 	Title  string            `json:"title"`
 	Status int               `json:"status"`
 	Detail string            `json:"detail"`
+	Reason string            `json:"reason"`
 	Errors []json.RawMessage `json:"errors"` // texts, or objects with a message
 }
 
@@ -137,7 +141,7 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
-			return fmt.Errorf("no node answers at %s: %w", c.base, op.Err)
+			return fmt.Errorf("%w at %s: %w", errNoNode, c.base, op.Err)
 		}
 		return err
 	}
@@ -211,18 +215,8 @@ func (c *client) apply(ctx context.Context, cfg *project.Config, dryRun, prune b
 	return &answer, nil
 }
 
-// deployed is the answer to a deployment.
-type deployed struct {
-	Version int `json:"version"`
-	Modules []struct {
-		Name   string `json:"name"`
-		Bytes  int    `json:"bytes"`
-		SHA256 string `json:"sha256"`
-	} `json:"modules"`
-}
-
-// deploy sends a manifest and its modules, by file name, to a project.
-func (c *client) deploy(ctx context.Context, projectName string, m *hooks.Manifest, modules map[string][]byte) (*deployed, error) {
+// deploy sends a manifest and its modules, by file name, to a project; with dryRun only to be tried.
+func (c *client) deploy(ctx context.Context, projectName string, m *hooks.Manifest, modules map[string][]byte, dryRun bool) (*project.Deployed, error) {
 	manifest, err := json.Marshal(m)
 	if err != nil {
 		return nil, err
@@ -244,8 +238,11 @@ func (c *client) deploy(ctx context.Context, projectName string, m *hooks.Manife
 	if err := form.Close(); err != nil {
 		return nil, err
 	}
-	var answer deployed
+	var answer project.Deployed
 	path := "/admin/v1/projects/" + url.PathEscape(projectName) + "/bundles"
+	if dryRun {
+		path += "?dryRun=1"
+	}
 	if err := c.do(ctx, http.MethodPost, path, form.FormDataContentType(), &body, &answer); err != nil {
 		return nil, err
 	}
@@ -261,9 +258,19 @@ func (c *client) versions(ctx context.Context, projectName string) ([]project.Bu
 	return answer.Versions, err
 }
 
+// inspect returns what a version of a project's bundle consists of; version may be "live".
+func (c *client) inspect(ctx context.Context, projectName, version string) (*project.BundleDetails, error) {
+	var answer project.BundleDetails
+	path := "/admin/v1/projects/" + url.PathEscape(projectName) + "/bundles/" + url.PathEscape(version)
+	if err := c.do(ctx, http.MethodGet, path, "", nil, &answer); err != nil {
+		return nil, err
+	}
+	return &answer, nil
+}
+
 // rollback makes an earlier version the live one again.
-func (c *client) rollback(ctx context.Context, projectName string, version int) (*deployed, error) {
-	var answer deployed
+func (c *client) rollback(ctx context.Context, projectName string, version int) (*project.Deployed, error) {
+	var answer project.Deployed
 	path := fmt.Sprintf("/admin/v1/projects/%s/bundles/%d/rollback", url.PathEscape(projectName), version)
 	if err := c.do(ctx, http.MethodPost, path, "", nil, &answer); err != nil {
 		return nil, err

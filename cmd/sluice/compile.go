@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 
 	"github.com/urfave/cli/v3"
 
@@ -36,4 +37,14 @@ func compiler() func(context.Context) *exec.Cmd {
 		return nil
 	}
 	return func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, exe, compileVerb) }
+}
+
+// moduleCache is where modules stay compiled that are loaded without a node of one's own: compiling is most of the time that it takes.
+// "" if the system names no such place: they are then compiled each time.
+func moduleCache() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "sluice", "wasm")
 }

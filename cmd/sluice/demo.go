@@ -81,7 +81,7 @@ func deployDemo(ctx context.Context, node *client, id string) error {
 	for _, m := range manifest.Modules {
 		modules[m.File] = demo.Module
 	}
-	_, err = node.deploy(ctx, id, manifest, modules)
+	_, err = node.deploy(ctx, id, manifest, modules, false)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -64,7 +65,7 @@ Or with a directory of your own, and a project described by one file:
   sluice project apply sluice.yaml        (in another terminal)
 
 Every flag can also be set by the environment variable named beside it; the flag wins.`,
-		Commands: []*cli.Command{serveCommand(term), projectCommand(term), bundleCommand(term), checkCommand(term), compactCommand(term), versionCommand(term), compileCommand(term)},
+		Commands: []*cli.Command{serveCommand(term), projectCommand(term), bundleCommand(term), explainCommand(term), decisionsCommand(term), checkCommand(term), compactCommand(term), versionCommand(term), compileCommand(term)},
 	}
 	prepare(root, term)
 	return root
@@ -78,7 +79,7 @@ func prepare(cmd *cli.Command, term *terminal) {
 	cmd.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
 		return usagef("%w; see: %s --help", err, c.FullName())
 	}
-	if len(cmd.Commands) > 0 {
+	if len(cmd.Commands) > 0 && cmd.Action == nil {
 		cmd.Action = func(_ context.Context, c *cli.Command) error {
 			if name := c.Args().First(); name != "" {
 				return usagef("there is no command %q; see: %s --help", name, c.FullName())
@@ -162,7 +163,7 @@ func styled(w io.Writer, style, text string) string {
 const workingAfter = time.Second
 
 // working says on a terminal what is being waited for, and for how long, once it has taken a while; done takes the line away
-// again.
+// again, and may be called twice.
 func (t *terminal) working(text string) (done func()) {
 	if !isTerminal(t.err) || os.Getenv("TERM") == "dumb" {
 		return func() {}
@@ -187,10 +188,10 @@ func (t *terminal) working(text string) (done func()) {
 			}
 		}
 	}()
-	return func() {
+	return sync.OnceFunc(func() {
 		close(stop)
 		<-stopped
-	}
+	})
 }
 
 // shortDuration shows how long something took to a person.

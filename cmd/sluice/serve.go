@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -69,9 +68,7 @@ func serve(ctx context.Context, c *cli.Command, term *terminal) (err error) {
 		}
 		cleanup = func() { _ = os.RemoveAll(opt.Dir) }
 		// The demo is made anew each time, but its module need not be compiled anew: that is most of its start.
-		if cache, err := os.UserCacheDir(); err == nil {
-			opt.CacheDir = filepath.Join(cache, "sluice", "wasm")
-		}
+		opt.CacheDir = moduleCache()
 	}
 	defer cleanup()
 	if closer, ok := opt.AccessLog.(*os.File); ok && io.Writer(closer) != term.err {
