@@ -65,7 +65,7 @@ sdk: toolchains ## the SDKs' libraries, each in its language; the demo's guest a
 wasm: ## the demo's guest, demo/demo.wasm, from its source
 	sh demo/build.sh
 
-e2e: e2e/sdk/node_modules/.package-lock.json ## the real binary, driven from outside
+e2e: toolchains e2e/sdk/node_modules/.package-lock.json ## the real binary, driven from outside
 	$(GO) test -count=1 -timeout 8m ./e2e
 
 e2e/sdk/node_modules/.package-lock.json: e2e/sdk/package-lock.json

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -85,13 +86,26 @@ func (s *Source) compile(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	// Some compilers choose what they write by the ending.
-	fresh := filepath.Join(filepath.Dir(absolute), ".build-"+filepath.Base(absolute))
-	defer os.Remove(fresh) // fails, as it should, once the file has its name
-	c, err := s.Language.build(s, fresh)
+	scratch, err := os.MkdirTemp(filepath.Dir(absolute), ".build-")
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(scratch)
+	// Some compilers choose what they write by the ending.
+	fresh := filepath.Join(scratch, filepath.Base(absolute))
+	commands, err := s.Language.build(ctx, s, scratch, fresh)
+	if err != nil {
+		return err
+	}
+	for _, c := range commands {
+		if err := s.run(ctx, c); err != nil {
+			return err
+		}
+	}
+	return os.Rename(fresh, absolute)
+}
+
+func (s *Source) run(ctx context.Context, c command) error {
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)
 	cmd.WaitDelay = time.Second
@@ -103,7 +117,7 @@ func (s *Source) compile(ctx context.Context, file string) error {
 		}
 		return &BuildError{Module: s.Module.Name, Command: strings.Join(c.args, " "), Output: strings.TrimSpace(said.String()), Err: err}
 	}
-	return os.Rename(fresh, absolute)
+	return nil
 }
 
 // need finds a tool, or says how to get it.
@@ -116,54 +130,98 @@ func need(tool, get string) error {
 
 // buildGo compiles with the Go toolchain alone. The same source gives the same bytes: nothing of the surroundings gets into
 // the module.
-func buildGo(s *Source, output string) (*command, error) {
+func buildGo(_ context.Context, s *Source, _, output string) ([]command, error) {
 	if err := need("go", "guests in Go need Go 1.24 or newer, from https://go.dev/dl"); err != nil {
 		return nil, err
 	}
-	return &command{
+	return []command{{
 		dir:  s.Dir,
 		env:  []string{"GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=", "GOWASM=", "GOEXPERIMENT=", "GOWORK=off", "CGO_ENABLED=0"},
 		args: []string{"go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", output, "."},
-	}, nil
+	}}, nil
 }
 
-func buildC(s *Source, output string) (*command, error) {
+// buildC compiles every file and links them. In two steps: clang as the linker's driver would run wasm-opt where it is
+// installed, and Debian's refuses what the first step makes.
+func buildC(_ context.Context, s *Source, scratch, output string) ([]command, error) {
 	if err := need("clang", "guests in C need clang and its linker for WebAssembly; on Debian: apt install clang lld"); err != nil {
 		return nil, err
 	}
-	if err := need("wasm-ld", "clang links WebAssembly with it; on Debian: apt install lld"); err != nil {
+	if err := need("wasm-ld", "clang's modules are linked with it; on Debian: apt install lld"); err != nil {
 		return nil, err
 	}
 	sources, err := filepath.Glob(filepath.Join(escapeGlob(s.Dir), "*.c"))
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"clang", "--target=wasm32", "-O2", "-nostdlib", "-Wl,--no-entry", "-Wl,--strip-all", "-o", output}
+	var list []command
+	link := []string{"wasm-ld", "--no-entry", "--gc-sections", "--stack-first", "--strip-all", "--compress-relocations", "-o", output}
 	for _, name := range sources {
-		args = append(args, filepath.Base(name))
+		object := filepath.Join(scratch, filepath.Base(name)+".o")
+		list = append(list, command{dir: s.Dir, args: []string{"clang", "--target=wasm32", "-Os", "-ffreestanding", "-mbulk-memory", "-Wall", "-c", filepath.Base(name), "-o", object}})
+		link = append(link, object)
 	}
-	return &command{dir: s.Dir, args: args}, nil
+	return append(list, command{dir: s.Dir, args: link}), nil
 }
 
-func buildRust(s *Source, output string) (*command, error) {
-	if err := need("rustc", "guests in Rust need rustc with its library for wasm32-unknown-unknown; on Debian: apt install rustc libstd-rust-dev-wasm32"); err != nil {
+// buildRust compiles src/lib.rs with rustc alone, and before it the SDK, if the folder sdk holds it.
+func buildRust(ctx context.Context, s *Source, scratch, output string) ([]command, error) {
+	rustc, err := findRustc(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return &command{
-		dir:  s.Dir,
-		args: []string{"rustc", "--edition=2021", "--crate-type=cdylib", "--target=wasm32-unknown-unknown", "-O", "-Cpanic=abort", "-Cstrip=symbols", "-o", output, "src/lib.rs"},
+	common := []string{rustc, "--edition=2021", "--target=wasm32-unknown-unknown", "-Copt-level=s", "-Cpanic=abort", "-Ccodegen-units=1", "-Ctarget-feature=+bulk-memory"}
+	module := append(slices.Clone(common), "--crate-type=cdylib", "-Clto", "-Cstrip=symbols", "-o", output, "src/lib.rs")
+	if _, err := os.Stat(filepath.Join(s.Dir, "sdk", "src", "lib.rs")); err != nil {
+		return []command{{dir: s.Dir, args: module}}, nil
+	}
+	library := filepath.Join(scratch, "libsluice.rlib")
+	return []command{
+		{dir: s.Dir, args: append(common, "--crate-type=rlib", "--crate-name=sluice", "-o", library, "sdk/src/lib.rs")},
+		{dir: s.Dir, args: append(module, "--extern=sluice="+library)},
 	}, nil
 }
 
-func buildAssemblyScript(s *Source, output string) (*command, error) {
-	if err := need("npx", "guests in AssemblyScript need Node.js with npm, from https://nodejs.org"); err != nil {
+// findRustc looks for a compiler that has the library for WebAssembly. There may be one with and one without.
+func findRustc(ctx context.Context) (string, error) {
+	const target = "wasm32-unknown-unknown"
+	const get = "guests in Rust need rustc with its library for " + target + ": rustup target add " + target + "; on Debian: apt install rustc libstd-rust-dev-wasm32"
+	if err := need("rustc", get); err != nil && os.Getenv("RUSTC") == "" {
+		return "", err
+	}
+	for _, name := range []string{os.Getenv("RUSTC"), "rustc", "/usr/bin/rustc"} {
+		if name == "" {
+			continue
+		}
+		root, err := exec.CommandContext(ctx, name, "--print", "sysroot").Output()
+		if err != nil {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(strings.TrimSpace(string(root)), "lib", "rustlib", target, "lib")); err == nil {
+			return name, nil
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	return "", &ToolError{Tool: "rustc for " + target, Get: get}
+}
+
+// buildAssemblyScript runs the compiler that the package has installed, else the one on the path.
+func buildAssemblyScript(_ context.Context, s *Source, _, output string) ([]command, error) {
+	asc := filepath.Join(s.Dir, "node_modules", ".bin", "asc")
+	if _, err := os.Stat(asc); err != nil {
+		if asc, err = exec.LookPath("asc"); err != nil {
+			return nil, &ToolError{Tool: "asc", Get: "it comes with Node.js from https://nodejs.org; in " + s.Dir + ", run: npm install"}
+		}
+	}
+	asc, err := filepath.Abs(asc)
+	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(s.Dir, "node_modules", ".bin", "asc")); err != nil {
-		return nil, &ToolError{Tool: "asc", Get: "in " + s.Dir + ", run: npm install"}
+	args := []string{asc, "assembly/index.ts", "-o", output, "-O3s", "--noAssert", "--runtime", "stub"}
+	if _, err := os.Stat(filepath.Join(s.Dir, "sdk", "assembly", "index.ts")); err == nil {
+		args = append(args, "--use", "abort=sdk/assembly/index/abort")
 	}
-	return &command{
-		dir:  s.Dir,
-		args: []string{"npx", "--no-install", "asc", "assembly/index.ts", "-o", output, "-O", "--runtime", "stub"},
-	}, nil
+	return []command{{dir: s.Dir, args: args}}, nil
 }

@@ -169,7 +169,7 @@ func TestBuild(t *testing.T) {
 			{"go.mod", "go", "https://go.dev/dl"},
 			{"x.c", "clang", "apt install clang lld"},
 			{"src/lib.rs", "rustc", "apt install rustc libstd-rust-dev-wasm32"},
-			{"assembly/index.ts", "npx", "https://nodejs.org"},
+			{"assembly/index.ts", "asc", "npm install"},
 		} {
 			d := newDir(t, []string{"a=a.wasm"}, map[string]string{c.file: ""})
 			var missing *ToolError

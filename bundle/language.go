@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,10 +11,10 @@ import (
 type Language struct {
 	Name string // as `bundle init --lang` takes it
 
-	markers []string // patterns of files of which one is in every folder with sources in this language
-	files   []string // endings of module files that are sources themselves
-	sources []string // endings of files that a build looks at
-	build   func(s *Source, output string) (*command, error)
+	markers []string                                                                        // patterns of files of which one is in every folder with sources in this language
+	files   []string                                                                        // endings of module files that are sources themselves
+	sources []string                                                                        // endings of files that a build looks at
+	build   func(ctx context.Context, s *Source, scratch, output string) ([]command, error) // scratch: a folder for what is made on the way
 }
 
 // languages are all of them, the first that fits a folder being its language.
