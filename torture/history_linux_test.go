@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -24,11 +23,11 @@ type register struct {
 	value string
 }
 
-// unknownRev: it was written, and nobody was told by which commit.
-const unknownRev = math.MaxUint64
-
-// registers are all documents of a history.
-type registers [historyKeys]register
+// state is all documents of a history, and the last commit.
+type state struct {
+	commit uint64
+	docs   [historyKeys]register
+}
 
 type (
 	// An input reads all documents in one snapshot, or changes some in one batch.
@@ -40,55 +39,35 @@ type (
 		need  uint64 // else: only if at this revision
 		value string // "": delete
 	}
+	// An output is what was read, or the commit that a batch became.
 	output struct {
-		read    registers
-		commit  uint64 // of a batch that passed
-		refused bool   // a need did not hold
-		unknown bool
+		state
+		refused bool // a need did not hold
 	}
 )
 
 // documents is what a linearizable store of documents does: all of a batch at
-// one moment, or nothing of it.
-var documents = porcupine.NondeterministicModel{
-	Init: func() []any { return []any{registers{}} },
-	Step: func(state, in, out any) []any {
-		s, i, o := state.(registers), in.(input), out.(output)
-		if len(i.changes) == 0 && o.unknown {
-			return []any{s} // nothing was read
-		}
+// one moment, or nothing of it. The order is that of the commits.
+var documents = porcupine.Model{
+	Init: func() any { return state{commit: historySetup} },
+	Step: func(before, in, out any) (bool, any) {
+		s, i, o := before.(state), in.(input), out.(output)
 		if len(i.changes) == 0 {
-			for k, r := range o.read {
-				if s[k] != r && !(s[k].rev == unknownRev && s[k].value == r.value && r.value != "") {
-					return nil
-				}
-			}
-			return []any{o.read}
+			return o.state == s, s
 		}
-		rev, next := o.commit, s
-		if o.unknown {
-			rev = unknownRev
-		}
-		fails, perhaps := false, false
+		next, holds := s, true
+		next.commit++
 		for _, c := range i.changes {
-			if !c.blind && s[c.key].rev != c.need {
-				perhaps = perhaps || s[c.key].rev == unknownRev
-				fails = fails || s[c.key].rev != unknownRev
-			}
-			next[c.key] = register{rev, c.value}
+			holds = holds && (c.blind || s.docs[c.key].rev == c.need)
+			next.docs[c.key] = register{next.commit, c.value}
 			if c.value == "" {
-				next[c.key].rev = 0 // a deleted document has none
+				next.docs[c.key] = register{} // a deleted document has no revision
 			}
 		}
-		switch {
-		case o.unknown && !fails:
-			return []any{s, next}
-		case o.unknown, o.refused && (fails || perhaps):
-			return []any{s}
-		case !o.refused && !fails:
-			return []any{next}
+		if o.refused {
+			return !holds, s
 		}
-		return nil
+		return holds && o.commit == next.commit, next
 	},
 	Equal: func(a, b any) bool { return a == b },
 	DescribeOperation: func(in, out any) string {
@@ -96,10 +75,15 @@ var documents = porcupine.NondeterministicModel{
 	},
 }
 
-const historyKeys = 3
+const (
+	historyKeys  = 3
+	historySetup = 3 // commits
+)
 
 // history lets eight clients at a few documents, breaks the disk under them
-// twice, and returns what each was told and when.
+// twice, and returns what each was told and when. Who was not told the outcome
+// gives up, and asks once more in the end: until then it may have happened at
+// any time.
 func history(t *testing.T, ops int, lie func(o *output)) (out []porcupine.Operation, unknown, recoveries int) {
 	t.Helper()
 	dir := t.TempDir()
@@ -113,6 +97,7 @@ func history(t *testing.T, ops int, lie func(o *output)) (out []porcupine.Operat
 	kvtest.Commit(t, db, kvtest.Delete("docs", kvtest.ID(99)))
 	var (
 		mu      sync.Mutex
+		open    []func() // ask what became of a batch
 		clients sync.WaitGroup
 		done    atomic.Int64
 		start   = time.Now()
@@ -135,16 +120,30 @@ func history(t *testing.T, ops int, lie func(o *output)) (out []porcupine.Operat
 					}
 				}
 				op := porcupine.Operation{ClientId: client, Input: in, Call: now()}
-				o := perform(db, in, rnd.IntN(2) == 0)
-				if lie != nil {
+				b := in.batch()
+				o, told := perform(t, db, b, rnd.IntN(2) == 0)
+				if told && lie != nil {
 					lie(&o)
 				}
-				op.Output, op.Return = o, now()
+				mu.Lock()
+				if done.Add(1); told {
+					op.Output, op.Return = o, now()
+					out = append(out, op)
+				} else {
+					open = append(open, func() {
+						// Its client goes on, so that it looks like another's.
+						op.ClientId = writers + unknown
+						unknown++
+						op.Output, _ = perform(t, db, b, true)
+						op.Return = now()
+						out = append(out, op)
+					})
+				}
+				mu.Unlock()
 				switch {
-				case o.unknown:
-					op.Return = math.MaxInt64
+				case !told:
 				case len(in.changes) == 0:
-					for key, r := range o.read {
+					for key, r := range o.docs {
 						if rnd.IntN(2) == 0 { // else it goes on with a stale one
 							known[key] = r.rev
 						}
@@ -156,13 +155,6 @@ func history(t *testing.T, ops int, lie func(o *output)) (out []porcupine.Operat
 						}
 					}
 				}
-				mu.Lock()
-				if o.unknown {
-					unknown++
-				}
-				out = append(out, op)
-				mu.Unlock()
-				done.Add(1)
 			}
 		})
 	}
@@ -178,28 +170,16 @@ func history(t *testing.T, ops int, lie func(o *output)) (out []porcupine.Operat
 		repair()
 	}
 	clients.Wait()
+	for _, ask := range open {
+		ask()
+	}
 	return out, unknown, int(db.Health().Recoveries)
 }
 
-// perform asks the database. insist repeats a write whose outcome is unknown,
-// as the same batch, until it is told.
-func perform(db *kv.DB, in input, insist bool) (o output) {
+// batch makes the batch of an input, nil if it only reads.
+func (in input) batch() *kv.Batch {
 	if len(in.changes) == 0 {
-		s, err := db.Snapshot()
-		if err != nil {
-			return output{unknown: true}
-		}
-		defer s.Close()
-		c, _ := s.Collection("docs")
-		for key := range o.read {
-			d, err := s.Get(c, kvtest.ID(key))
-			if err == nil {
-				o.read[key] = register{d.Rev, string(d.JSON)}
-			} else if !errors.Is(err, kv.ErrNotFound) {
-				return output{unknown: true}
-			}
-		}
-		return o
+		return nil
 	}
 	b := kvtest.Batch()
 	for _, c := range in.changes {
@@ -213,19 +193,52 @@ func perform(db *kv.DB, in input, insist bool) (o output) {
 			b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: "docs", ID: id, Rev: c.need})
 		}
 	}
+	return b
+}
+
+// perform asks the database; told is false when it does not know what became of
+// a batch. insist repeats that batch until it is told.
+func perform(t *testing.T, db *kv.DB, b *kv.Batch, insist bool) (o output, told bool) {
+	if b == nil {
+		return read(t, db), true
+	}
 	for {
 		commit, err := db.Commit(context.Background(), b)
 		var conflict *kv.ConflictError
 		switch {
 		case err == nil:
-			return output{commit: commit}
+			return output{state: state{commit: commit}}, true
 		case errors.As(err, &conflict):
-			return output{refused: true}
+			return output{refused: true}, true
 		case errors.Is(err, kv.ErrUnknownOutcome) && !insist:
-			return output{unknown: true}
+			return output{}, false
+		case !errors.Is(err, kv.ErrUnknownOutcome) && !errors.Is(err, kv.ErrReadOnly):
+			t.Error(err)
+			return output{}, false
 		}
 		time.Sleep(time.Millisecond) // read-only, or unknown and asked again
 	}
+}
+
+// read reads all documents of a history in one snapshot.
+func read(t *testing.T, db *kv.DB) (o output) {
+	s, err := db.Snapshot()
+	if err != nil {
+		t.Error(err)
+		return o
+	}
+	defer s.Close()
+	o.commit = s.Commit()
+	c, _ := s.Collection("docs")
+	for key := range o.docs {
+		d, err := s.Get(c, kvtest.ID(key))
+		if err == nil {
+			o.docs[key] = register{d.Rev, string(d.JSON)}
+		} else if !errors.Is(err, kv.ErrNotFound) {
+			t.Error(err)
+		}
+	}
+	return o
 }
 
 // TestHistories: whatever eight clients are told while they race for three
@@ -237,8 +250,7 @@ func TestHistories(t *testing.T) {
 	for range histories {
 		h, u, r := history(t, 1000, nil)
 		ops, unknown, recoveries = ops+len(h), unknown+u, recoveries+r
-		model := documents.ToModel()
-		if result := porcupine.CheckOperationsTimeout(model, h, time.Minute); result != porcupine.Ok {
+		if result := porcupine.CheckOperationsTimeout(documents, h, time.Minute); result != porcupine.Ok {
 			t.Fatalf("a history of %d operations is %s", len(h), result)
 		}
 	}
@@ -258,14 +270,14 @@ func TestHistoriesAreJudged(t *testing.T) {
 			defer mu.Unlock()
 			n++
 			switch {
-			case o.refused || o.unknown:
+			case o.refused:
 			case n%60 == 0:
-				o.read, o.commit = last.read, last.commit
+				o.state = last.state
 			case n%60 == 1:
 				last = *o
 			}
 		})
-		if porcupine.CheckOperationsTimeout(documents.ToModel(), h, time.Minute) == porcupine.Illegal {
+		if porcupine.CheckOperationsTimeout(documents, h, time.Minute) == porcupine.Illegal {
 			caught++
 		}
 	}

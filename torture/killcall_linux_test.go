@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -49,14 +50,19 @@ func killAtCall(t *testing.T, call int, compact bool) (acks int) {
 	}
 	child, out := start(t, filepath.Join(shown, "project"), env...)
 	process.Store(child.Process)
-	deadline := time.AfterFunc(20*time.Second, func() {
-		t.Errorf("call %d never came", call)
+	var j journal
+	deadline := time.AfterFunc(time.Minute, func() {
+		t.Errorf("call %d never came; %d batches were acknowledged", call, j.total())
 		_ = child.Process.Kill()
 	})
 	defer deadline.Stop()
-	var j journal
 	j.read(out, func() {})
 	_ = child.Wait()
+	for _, line := range j.errors {
+		if strings.HasPrefix(line, "fatal") { // and no line that was cut
+			t.Errorf("the process said: %s", line)
+		}
+	}
 	stop()
 	db, err := open(filepath.Join(behind, "project"))
 	if err != nil {
