@@ -35,9 +35,11 @@ func TestMain(m *testing.M) {
 }
 
 // open starts a node with the demo's project and bundle, which has a policy on prices and a hook that makes slugs.
-func open(t *testing.T) *cases.Node {
+func open(t *testing.T) *cases.Node { return openWith(t, demo.ProjectFile) }
+
+func openWith(t *testing.T, file []byte) *cases.Node {
 	t.Helper()
-	cfg, err := project.ParseFile("sluice.yaml", demo.ProjectFile)
+	cfg, err := project.ParseFile("sluice.yaml", file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,6 +355,19 @@ func TestMistakesOnTheNode(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestUsersOfAProjectWithoutAccounts: they need no account to be somebody.
+func TestUsersOfAProjectWithoutAccounts(t *testing.T) {
+	n := openWith(t, []byte("name: p\ncollections:\n  - name: posts\n    fields: []\n    rls: {enabled: true}\n"))
+	f := parse(t, "users: {ada: {}, bob: {username: bob}}\ncases:\n  - {name: a, as: ada, insert: posts, body: {title: T}, expect: {verdict: allow, document: {title: T, slug: t, userId: $ada}}}\n")
+	if _, err := n.Run(context.Background(), f, f.Cases[0]); err == nil || !strings.Contains(err.Error(), "sluice.test.yaml:1: bob has the members of an account") {
+		t.Fatal(err)
+	}
+	f = parse(t, "users: {ada: {}}\ncases:\n  - {name: a, as: ada, insert: posts, body: {title: T}, expect: {verdict: allow, document: {title: T, slug: t, userId: $ada}}}\n")
+	if res := runAll(t, n, f)[0]; len(res.Mismatches) > 0 {
+		t.Fatalf("%+v", res.Mismatches)
 	}
 }
 

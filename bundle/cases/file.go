@@ -453,3 +453,8 @@ func (f *File) line(id string) int {
 	}
 	return 1
 }
+
+// user returns the user of a name that Parse has found.
+func (f *File) user(name string) *user {
+	return &f.users[slices.IndexFunc(f.users, func(u user) bool { return u.name == name })]
+}

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"go.yaml.in/yaml/v4"
-
 	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/kv/jsondoc"
@@ -46,6 +44,8 @@ type Node struct {
 
 	seeded *File // whose documents are in stored
 	stored map[place][]byte
+	tokens map[string]auth.Secret // of the users of seeded who have been logged in
+	hashes map[string]string      // of passwords, since each takes its time
 }
 
 // clock stands still until it is set.
@@ -69,7 +69,7 @@ func (c *clock) set(t time.Time) {
 // Open starts the node, declares the project and deploys the bundle. A bundle that is refused is a *project.BundleError.
 // Pages of other origins are let in: which they are says nothing about the bundle.
 func Open(ctx context.Context, s Setup) (_ *Node, err error) {
-	n := &Node{clock: &clock{now: defaultNow}, journal: newJournal(), client: &http.Client{Timeout: time.Minute}}
+	n := &Node{clock: &clock{now: defaultNow}, journal: newJournal(), hashes: map[string]string{}, client: &http.Client{Timeout: time.Minute}}
 	opt := runtime.Options{
 		Dir: s.Dir, CacheDir: s.CacheDir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Now: n.clock.Now,
 		Logger: slog.New(n.journal), AccessLog: n.journal, Host: s.Host,
@@ -118,7 +118,7 @@ func (n *Node) reset(ctx context.Context, f *File) error {
 		if err != nil {
 			return err
 		}
-		n.seeded, n.stored = f, docs
+		n.seeded, n.stored, n.tokens = f, docs, map[string]auth.Secret{}
 	}
 	docs := n.stored
 	n.clock.set(f.Now)
@@ -133,6 +133,9 @@ func (n *Node) reset(ctx context.Context, f *File) error {
 		}
 		defer snap.Close()
 		for _, c := range snap.Collections() {
+			if c.Name == project.Sessions {
+				continue // users stay logged in
+			}
 			page, err := snap.Find(ctx, c, &kv.Query{Limit: kv.MaxBatchOps / 2})
 			if err != nil {
 				return nil, err
@@ -214,39 +217,75 @@ func (n *Node) seeds(f *File) (map[place][]byte, error) {
 	return docs, nil
 }
 
-// account is the body of a user's document: an address and a password that nobody can log in with, unless the file gives
-// them. A password is stored as its hash, as everywhere.
+// Accounts get an address and a password unless the file gives them.
+const usualPassword = "correct horse battery staple"
+
+func (u *user) email() string {
+	if u.profile != nil {
+		if n := valueOf(u.profile, "email"); n != nil {
+			return n.Value
+		}
+	}
+	return u.name + "@example.com"
+}
+
+func (u *user) password() string {
+	if u.profile != nil {
+		if n := valueOf(u.profile, "password"); n != nil {
+			return n.Value
+		}
+	}
+	return usualPassword
+}
+
+// account is the body of a user's document. Its password is stored as a hash, as everywhere.
 func (n *Node) account(r *reader, f *File, u *user) ([]byte, error) {
-	b := []byte{'{'}
-	member := func(name string, value []byte) {
-		if len(b) > 1 {
-			b = append(b, ',')
+	hash, ok := n.hashes[u.password()]
+	if !ok {
+		var err error
+		if hash, err = auth.NewHasher(auth.HasherOptions{}).Hash(context.Background(), u.password()); err != nil {
+			return nil, f.problem(f.line(u.id), "password: %v", err)
 		}
-		b = append(append(jsondoc.AppendString(b, name), ':'), value...)
+		n.hashes[u.password()] = hash
 	}
-	given := u.profile
-	if given == nil {
-		given = &yaml.Node{Kind: yaml.MappingNode}
-	}
-	if !r.has(given, "email") {
-		member("email", jsondoc.AppendString(nil, u.name+"@example.com"))
-	}
-	if !r.has(given, "password") {
-		member("password", []byte(`"-"`))
-	}
-	for i := 0; i+1 < len(given.Content); i += 2 {
-		name, value := given.Content[i].Value, given.Content[i+1]
-		if name != "password" {
-			member(name, r.json(nil, value, &f.names))
-			continue
+	b := append([]byte(`{"email":`), jsondoc.AppendString(nil, u.email())...)
+	b = append(append(b, `,"password":`...), jsondoc.AppendString(nil, hash)...)
+	if u.profile != nil {
+		for i := 0; i+1 < len(u.profile.Content); i += 2 {
+			if name := u.profile.Content[i].Value; name != "email" && name != "password" {
+				b = append(append(append(b, ','), jsondoc.AppendString(nil, name)...), ':')
+				b = r.json(b, u.profile.Content[i+1], &f.names)
+			}
 		}
-		hash, err := auth.NewHasher(auth.HasherOptions{}).Hash(context.Background(), value.Value)
-		if err != nil {
-			return nil, f.problem(value.Line, "password: %v", err)
-		}
-		member(name, jsondoc.AppendString(nil, hash))
 	}
 	return append(b, '}'), nil
+}
+
+// token logs a user in, once for a file, so that the bundle has its say about the claims in the token. In a project without accounts
+// it is signed as the log-in would.
+func (n *Node) token(ctx context.Context, f *File, name string) (auth.Secret, error) {
+	if token, ok := n.tokens[name]; ok {
+		return token, nil
+	}
+	u := f.user(name)
+	state := n.project.State()
+	if !state.Config.Auth.Enabled || state.Config.Collection(project.Users) == nil {
+		return state.Tokens.Issue(auth.Claims{UserID: u.id}, f.Now)
+	}
+	body, err := json.Marshal(map[string]string{"email": u.email(), "password": u.password()})
+	if err != nil {
+		return "", err
+	}
+	a, err := n.send(ctx, http.MethodPost, "/api/userAuth/login", body, n.keys[callerAnonymous], "")
+	if err != nil {
+		return "", err
+	}
+	var answer struct{ AccessToken, Reason, Message string }
+	if err := json.Unmarshal(a.body, &answer); err != nil || answer.AccessToken == "" {
+		return "", f.problem(f.line(u.id), "%s cannot log in: %d %s %s", name, a.status, answer.Reason, answer.Message)
+	}
+	n.tokens[name] = auth.Secret(answer.AccessToken)
+	return n.tokens[name], nil
 }
 
 // answer is what the node said.
@@ -260,28 +299,34 @@ type answer struct {
 // ask sends the request of a case.
 func (n *Node) ask(ctx context.Context, f *File, c *Case) (*answer, error) {
 	method, path := c.request()
-	var body io.Reader
+	var body []byte
 	if c.body != nil {
-		body = bytes.NewReader(new(reader).json(nil, c.body, &f.names))
-	}
-	req, err := http.NewRequestWithContext(ctx, method, n.server.PublicURL()+path, body)
-	if err != nil {
-		return nil, f.problem(c.Line, "%v", err)
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		body = new(reader).json(nil, c.body, &f.names)
 	}
 	key, ok := n.keys[c.as]
-	if !ok {
-		key = n.keys[callerAnonymous]
-		id, _ := f.names.id(c.as)
-		token, err := n.project.State().Tokens.Issue(auth.Claims{UserID: id}, f.Now)
-		if err != nil {
-			return nil, err
-		}
-		req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	if ok {
+		return n.send(ctx, method, path, body, key, "")
+	}
+	token, err := n.token(ctx, f, c.as)
+	if err != nil {
+		return nil, err
+	}
+	return n.send(ctx, method, path, body, n.keys[callerAnonymous], token)
+}
+
+// send asks the node; an empty token logs nobody in.
+func (n *Node) send(ctx context.Context, method, path string, body []byte, key, token auth.Secret) (*answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, n.server.PublicURL()+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("x-api-key", key.Reveal())
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	}
 	begun := time.Now()
 	resp, err := n.client.Do(req)
 	if err != nil {

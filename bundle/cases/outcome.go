@@ -3,6 +3,7 @@ package cases
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -54,6 +55,10 @@ func (n *Node) Run(ctx context.Context, f *File, c *Case) (*Result, error) {
 		return nil, err
 	}
 	a, err := n.ask(ctx, f, c)
+	var known *FileError
+	if err != nil && !errors.As(err, &known) {
+		return nil, fmt.Errorf("%s:%d: %w", f.Name, c.Line, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -94,7 +95,7 @@ func follow(ctx context.Context, c *cli.Command, term *terminal, path, name stri
 			switch {
 			case ctx.Err() != nil:
 				return nil // Ctrl-C is how it ends
-			case !errors.As(err, &lost) && !errors.Is(err, errNoNode):
+			case !errors.As(err, &lost) && !errors.Is(err, errNoNode) && !errors.Is(err, io.ErrUnexpectedEOF):
 				return err
 			case !away: // it may be restarting; its numbers go on
 				fmt.Fprintln(term.err, "the node does not answer; waiting for it")
