@@ -3,9 +3,11 @@
 // to check the rest.
 //
 //	compare     a node beside PocketBase and beside bare servers, row by row
+//	growth      what a request costs with more and more documents
 //	bare        those bare servers
 //	pocketbase  PocketBase, and what fills it
 //	node        runs the real binary and knows its API
 //	process     runs a server, and reads what it uses
 //	load        makes the load
+//	figure      takes and tells figures
 package bench

@@ -30,6 +30,7 @@ Rows:
 %s
 Sides:
   sluice               the real binary, access log on, every write on disk before it is answered
+  sluice-guest         the same with the demo's bundle, or the one that -guest names
   bare                 fasthttp with one bbolt View and Get; for login, fasthttp with one argon2id hash
   pocketbase           as it comes: WAL, synchronous=NORMAL, which does not wait for the disk at every commit
   pocketbase-durable   the same with synchronous=FULL, which does
@@ -51,7 +52,8 @@ type options struct {
 	documents int
 	rounds    int
 	seconds   float64
-	alone     bool // without PocketBase
+	alone     bool   // without PocketBase
+	guest     string // a directory with a bundle
 	json      string
 	lock      string
 }
@@ -106,6 +108,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.IntVar(&opt.rounds, "rounds", 3, "slices of each side in a row, 1 to 100")
 	f.Float64Var(&opt.seconds, "seconds", 4, "length of a slice, 0.1 to 60")
 	f.BoolVar(&opt.alone, "no-pocketbase", false, "leave PocketBase out; then nothing is fetched")
+	f.StringVar(&opt.guest, "guest", "", "`directory` with the bundle that insert-hook deploys (default the demo's, whose guest is Go)")
 	f.StringVar(&opt.json, "json", "", "write the table as JSON to this `file` as well")
 	f.StringVar(&opt.lock, "lock", "", "hold a lock on this `file` while a row is measured, so that other measurements wait")
 	if err := f.Parse(args); err != nil {

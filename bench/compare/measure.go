@@ -49,8 +49,13 @@ func compare(ctx context.Context, opt *options, stderr io.Writer) (*report, erro
 	if err != nil {
 		return nil, err
 	}
-	all := &sides{dir: dir, documents: opt.documents, progress: progress, binary: binary, prepared: map[sideName]side{}}
+	all := &sides{dir: dir, documents: opt.documents, guest: opt.guest, progress: progress, binary: binary, prepared: map[sideName]side{}}
 	r := newReport(opt, binary.Commit())
+	flush, err := figure.Flush(dir)
+	if err != nil {
+		return nil, err
+	}
+	r.Flush = figure.Millis(flush)
 	for _, name := range opt.rows {
 		row := *rowNamed(name)
 		if opt.alone {

@@ -22,6 +22,7 @@ type report struct {
 	Documents  int         `json:"documents"`
 	Rounds     int         `json:"rounds"`
 	Seconds    float64     `json:"seconds"`
+	Flush      float64     `json:"flushMillis"` // see figure.Flush
 	Rows       []reportRow `json:"rows"`
 	Bounds     []bound     `json:"bounds"`
 	idle, peak int64
@@ -130,13 +131,13 @@ func (r *report) finish() {
 func (m measure) ratio(a, b *slice) float64 {
 	switch m {
 	case rate:
-		return a.Rate / b.Rate
+		return figure.Ratio(a.Rate, b.Rate)
 	case cpu:
-		return float64(b.CPU) / float64(a.CPU)
+		return figure.Ratio(b.CPU, a.CPU)
 	case p99:
-		return float64(b.P99) / float64(a.P99)
+		return figure.Ratio(b.P99, a.P99)
 	default:
-		return float64(b.ready) / float64(a.ready)
+		return figure.Ratio(b.ready, a.ready)
 	}
 }
 
@@ -167,7 +168,8 @@ func (r *report) writeJSON(path string) error {
 }
 
 func (r *report) writeText(w io.Writer) error {
-	fmt.Fprintf(w, "%s · %s\n%s\n%d documents of 500 bytes, medians of %d rounds of %g s\n\n", r.Date, r.Machine, r.Versions, r.Documents, r.Rounds, r.Seconds)
+	fmt.Fprintf(w, "%s · %s\n%s\n%d documents of 500 bytes, medians of %d rounds of %g s; the disk makes 4 KiB durable in %.2f ms\n\n",
+		r.Date, r.Machine, r.Versions, r.Documents, r.Rounds, r.Seconds, r.Flush)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "ROW\tCONNS\tSIDE\tREQ/S\tP50 ms\tP99 ms\tCPU us/req\tSTART ms\tRSSANON MiB\tFOREIGN %\tRATIO\tTARGET\tREACHED\t\n")
 	for _, row := range r.Rows {

@@ -75,37 +75,37 @@ var rows = []row{
 	{
 		name: "list", what: "the 20 newest documents of a price, by an index, 32 connections", op: opList, connections: 32,
 		sides:   []sideName{sluice, pocketbase, pbTuned},
-		targets: []target{{rate, pocketbase, 200}, {rate, pbTuned, 15}},
+		targets: []target{{rate, pocketbase, 200}, {rate, pbTuned, 15}, {cpu, pbTuned, 0}},
 	},
 	{
 		name: "newest", what: "the 20 newest documents, 32 connections", op: opNewest, connections: 32,
 		sides:   []sideName{sluice, pocketbase, pbTuned},
-		targets: []target{{rate, pocketbase, 0}, {rate, pbTuned, 30}},
+		targets: []target{{rate, pocketbase, 0}, {rate, pbTuned, 30}, {cpu, pbTuned, 0}},
 	},
 	{
 		name: "insert-1", what: "insert as a user, under the owner rule, 1 connection", op: opInsert, connections: 1,
 		sides:   []sideName{sluice, pbDurable, pocketbase},
-		targets: []target{{rate, pbDurable, 1.6}, {rate, pocketbase, 1.2}},
+		targets: []target{{rate, pbDurable, 1.6}, {rate, pocketbase, 1.2}, {cpu, pbDurable, 0}, {cpu, pocketbase, 0}},
 	},
 	{
 		name: "insert", what: "the same, 32 connections", op: opInsert, connections: 32,
 		sides:   []sideName{sluice, pbDurable, pocketbase},
-		targets: []target{{rate, pbDurable, 8}, {rate, pocketbase, 5.5}},
+		targets: []target{{rate, pbDurable, 8}, {rate, pocketbase, 5.5}, {cpu, pbDurable, 0}, {cpu, pocketbase, 0}},
 	},
 	{
 		name: "insert-128", what: "the same, 128 connections", op: opInsert, connections: 128,
 		sides:   []sideName{sluice, pbDurable, pocketbase},
-		targets: []target{{rate, pbDurable, 16}, {rate, pocketbase, 10}, {p99, pbDurable, 25}},
+		targets: []target{{rate, pbDurable, 16}, {rate, pocketbase, 10}, {p99, pbDurable, 25}, {cpu, pbDurable, 0}, {cpu, pocketbase, 0}},
 	},
 	{
 		name: "insert-hook", what: "the same with a check and a rewrite by the project's own code, 32 connections", op: opInsert, connections: 32,
 		sides:   []sideName{sluiceGuest, sluice, pbHook},
-		targets: []target{{rate, pbHook, 7}, {rate, sluice, 0}},
+		targets: []target{{rate, pbHook, 7}, {cpu, pbHook, 0}, {rate, sluice, 0}, {cpu, sluice, 0}},
 	},
 	{
 		name: "update", what: "update a price as the owner, 32 connections", op: opUpdate, connections: 32,
 		sides:   []sideName{sluice, pbDurable, pocketbase},
-		targets: []target{{rate, pbDurable, 5}, {rate, pocketbase, 3.5}},
+		targets: []target{{rate, pbDurable, 5}, {rate, pocketbase, 3.5}, {cpu, pbDurable, 0}, {cpu, pocketbase, 0}},
 	},
 	{
 		name: "login", what: "log in, 32 connections", op: opLogin, connections: 32,

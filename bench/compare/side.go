@@ -31,6 +31,7 @@ type side interface {
 type sides struct {
 	dir       string // of everything
 	documents int
+	guest     string // directory of a bundle, "" for the demo's
 	progress  func(format string, args ...any)
 
 	binary   *node.Binary
@@ -71,12 +72,12 @@ func (s *sides) prepare(ctx context.Context, name sideName) (side, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.progress("deploying the demo's bundle to a copy of it")
+		s.progress("deploying a bundle to a copy of it")
 		if err := node.Copy(dir, s.directory(sluice)); err != nil {
 			return nil, err
 		}
 		guest := *plain.(*nodeSide)
-		return &guest, s.binary.Deploy(ctx, dir, guest.project)
+		return &guest, s.binary.Deploy(ctx, dir, guest.project, s.guest)
 	case bareServer:
 		return &bareSide{filepath.Join(s.dir, "bin", "bare"), s.documents}, os.MkdirAll(dir, 0o700)
 	}

@@ -41,3 +41,18 @@ func TestLockIsHeldUntilItIsGivenBack(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestRatioOfNothingIsNone(t *testing.T) {
+	if a, b := Ratio(3.0, 2), Ratio(3.0, 0); a != 1.5 || b != 0 {
+		t.Errorf("%v %v", a, b)
+	}
+}
+
+func TestFlushTakesTimeAndLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	took, err := Flush(dir)
+	left, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || took <= 0 || len(left) > 0 {
+		t.Errorf("%v, %v; left %q", took, err, left)
+	}
+}

@@ -19,6 +19,14 @@ func Median[T ~int64 | ~float64](list []T) T {
 	return list[(len(list)-1)/2]
 }
 
+// Ratio is a/b, and 0 when there is none: a slice may be too short for the clock of the processor's use.
+func Ratio[T ~int64 | ~float64](a, b T) float64 {
+	if b == 0 {
+		return 0
+	}
+	return float64(a) / float64(b)
+}
+
 // Millis is a duration in milliseconds.
 func Millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 

@@ -14,11 +14,14 @@ import (
 
 // TestGrowth is the whole command on little data.
 func TestGrowth(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "table.json")
+	file, dir := filepath.Join(t.TempDir(), "table.json"), t.TempDir()
 	var text, progress bytes.Buffer
-	args := []string{"-sizes", "1000,2000", "-more", "3000", "-rounds", "1", "-seconds", "0.1", "-json", file}
+	args := []string{"-sizes", "1000,2000", "-more", "3000", "-rounds", "1", "-seconds", "0.1", "-json", file, "-dir", dir}
 	if err := run(args, &text, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
+	}
+	if found, err := (&sized{dir: filepath.Join(dir, "3000")}).find(); !found || err != nil {
+		t.Errorf("what was filled is not found again: %v", err)
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -38,6 +41,16 @@ func TestGrowth(t *testing.T) {
 		if !strings.Contains(text.String(), l.Row) {
 			t.Errorf("%s is not in the table:\n%s", l.Row, &text)
 		}
+	}
+}
+
+func TestOthersDirectoriesAreLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	if found, err := (&sized{dir: filepath.Join(dir, "new")}).find(); found || err != nil {
+		t.Errorf("what does not exist: %v %v", found, err)
+	}
+	if found, err := (&sized{dir: dir}).find(); found || err == nil || !strings.Contains(err.Error(), "remove it") {
+		t.Errorf("what somebody else made: %v %v", found, err)
 	}
 }
 

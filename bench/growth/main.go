@@ -23,6 +23,7 @@ size next to it: of the CPU and of the requests a second, medians of the rounds.
   cd bench && go run ./growth                                   a thousand, a hundred thousand, a million
   cd bench && go run ./growth -more 10000000                    and ten million, for GET alone: 8 GB of disk, ten minutes
   cd bench && go run ./growth -sizes 1000,20000 -rounds 3       a quick look
+  cd bench && go run ./growth -dir /big/growth                  keeps what it filled, and uses it the next time
 
 Rows:
   get        GET by id
@@ -32,8 +33,9 @@ Rows:
   insert     insert as a user; a fixed number into a fresh copy each round, so the smallest size ends at three times its size
 
 All with 32 connections, over HTTP, on the same cores as the load. Documents have 500 bytes and are put into the file
-before a node runs on it. Needs Linux. Progress goes to standard error, the table to standard output; what it makes is
-in a temporary directory ($TMPDIR) and removed.
+before a node runs on it, and every page of the file is touched once before anything is timed: the first touch of a page
+costs a fault, and what is not in memory a read of the disk, at any size. Needs Linux. Progress goes to standard error, the table to standard output; what it makes is
+in a temporary directory ($TMPDIR) and removed, but for -dir.
 
 Flags:
 `
@@ -42,6 +44,7 @@ type options struct {
 	sizes, more []int
 	rounds      int
 	seconds     float64
+	dir         string // "" for a temporary one
 	json, lock  string
 }
 
@@ -87,6 +90,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&more, "more", "", "further numbers, for GET alone")
 	f.IntVar(&opt.rounds, "rounds", 5, "slices of each size in a row, 1 to 100")
 	f.Float64Var(&opt.seconds, "seconds", 2, "length of a slice, 0.1 to 60")
+	f.StringVar(&opt.dir, "dir", "", "`directory` to keep what was filled, for the next time")
 	f.StringVar(&opt.json, "json", "", "write the table as JSON to this `file` as well")
 	f.StringVar(&opt.lock, "lock", "", "hold a lock on this `file` while a row is measured, so that other measurements wait")
 	if err := f.Parse(args); err != nil {

@@ -57,10 +57,17 @@ func grow(ctx context.Context, opt *options, stderr io.Writer) (*report, error) 
 		return nil, err
 	}
 	for i, n := range append(opt.sizes[:len(opt.sizes):len(opt.sizes)], opt.more...) {
-		g.progress("filling a project with %d documents", n)
 		s := &sized{documents: n, dir: filepath.Join(dir, fmt.Sprint(n))}
-		if err := s.make(ctx, g.binary); err != nil {
+		if opt.dir != "" {
+			s.dir = filepath.Join(opt.dir, fmt.Sprint(n))
+		}
+		if found, err := s.find(); err != nil {
 			return nil, err
+		} else if !found {
+			g.progress("filling a project with %d documents", n)
+			if err := s.make(ctx, g.binary); err != nil {
+				return nil, err
+			}
 		}
 		if g.all = append(g.all, s); i < len(opt.sizes) {
 			g.sizes = g.all
@@ -102,6 +109,10 @@ func (g *growth) read(ctx context.Context) error {
 			return err
 		}
 		servers[s] = server
+		g.progress("touching %d documents", s.documents)
+		if err := s.touch(server); err != nil {
+			return err
+		}
 		if err := s.project.Wait(server.Addr); err != nil { // for an index that is still being built
 			return err
 		}
@@ -118,7 +129,7 @@ func (g *growth) read(ctx context.Context) error {
 	return nil
 }
 
-// turns lets the sizes take turns in one row. The first turn only warms up.
+// turns lets the sizes take turns in one row. The first turn is not counted.
 func (g *growth) turns(ctx context.Context, r row, sizes []*sized, servers map[*sized]*process.Server) error {
 	unlock, err := figure.Lock(g.opt.lock)
 	if err != nil {

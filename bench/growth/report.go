@@ -59,8 +59,8 @@ func summary(row string, documents int, first, slices []figure.Slice) line {
 	var cpus, p50s []time.Duration
 	for i, s := range slices {
 		rates, cpus, p50s = append(rates, s.Rate), append(cpus, s.CPU), append(p50s, s.P50)
-		cpuRatios = append(cpuRatios, float64(s.CPU)/float64(first[i].CPU))
-		rateRatios = append(rateRatios, first[i].Rate/s.Rate)
+		cpuRatios = append(cpuRatios, figure.Ratio(s.CPU, first[i].CPU))
+		rateRatios = append(rateRatios, figure.Ratio(first[i].Rate, s.Rate))
 		l.Foreign = max(l.Foreign, 100*s.Foreign)
 	}
 	l.Rate, l.P50, l.CPU = figure.Median(rates), figure.Millis(figure.Median(p50s)), 1000*figure.Millis(figure.Median(cpus))

@@ -86,13 +86,15 @@ func (r Run) Do() (*Result, error) {
 	}
 	wg.Wait()
 	result := &Result{Elapsed: time.Since(begun)}
-	var errs []error
+	var err error
 	for _, w := range workers {
 		result.Requests += w.answers
 		result.Latency.Merge(&w.latency)
-		errs = append(errs, w.err)
+		if err == nil { // the others' say the same
+			err = w.err
+		}
 	}
-	return result, errors.Join(errs...)
+	return result, err
 }
 
 func (r *Run) check() error {

@@ -92,7 +92,7 @@ type Project struct {
 	ID     string `json:"id"`
 	Key    string `json:"publishableKey"`
 	Secret string `json:"secretKey"`
-	UserID string `json:"-"` // of the account
+	UserID string `json:"userId"` // of the account
 }
 
 // Create makes dir, the project in it, and its account. The posts get the further fields, written as in a project file.
@@ -135,14 +135,18 @@ func (b *Binary) Create(ctx context.Context, dir string, fields ...string) (*Pro
 	return p, s.Stop()
 }
 
-// Deploy puts the demo's bundle into the project: a policy on the price, and a hook that rewrites the document.
-func (b *Binary) Deploy(ctx context.Context, dir string, p *Project) error {
+// Deploy puts a bundle into the project. Without one it is the demo's: a policy on the price, and a hook that rewrites
+// the document.
+func (b *Binary) Deploy(ctx context.Context, dir string, p *Project, bundle string) error {
+	if bundle == "" {
+		bundle = filepath.Join(b.repo, "demo")
+	}
 	s, err := b.Start(ctx, dir, p)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Kill() }()
-	if _, err := b.command(ctx, "bundle", "deploy", filepath.Join(b.repo, "demo"), "--project", p.ID, "--dir", dir); err != nil {
+	if _, err := b.command(ctx, "bundle", "deploy", bundle, "--project", p.ID, "--dir", dir); err != nil {
 		return err
 	}
 	return s.Stop()
