@@ -16,7 +16,7 @@ func TestKill(t *testing.T) {
 		child, out := start(t, dir, []string{envCompact + "=", envCompact + "=1"}[round%2], []string{envRelax + "=", envRelax + "=5"}[round/2%2])
 		kill := func() { _ = child.Process.Kill() }
 		left := 20 + rand.IntN(300)
-		if round%4 == 3 { // while it starts, or soon after
+		if round%5 == 4 { // while it starts, or soon after
 			timer := time.AfterFunc(time.Duration(rand.IntN(60))*time.Millisecond, kill)
 			defer timer.Stop()
 		}
