@@ -238,7 +238,9 @@ func malformed(b *kv.Batch) bool {
 				return true
 			}
 		case kv.OpSetting:
-			if n, err := strconv.Atoi(string(op.Value)); op.Name == "kv.maxBytes" && op.Value != nil && (err != nil || n < 0) {
+			n, err := strconv.Atoi(string(op.Value))
+			if op.Value != nil && (op.Name == "kv.maxBytes" && (err != nil || n < 0) ||
+				op.Name == "kv.syncMillis" && (err != nil || n < 1 || n > kv.MaxSyncMillis)) {
 				return true
 			}
 		case kv.OpCollection:

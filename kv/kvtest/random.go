@@ -13,7 +13,7 @@ import (
 // Names that random batches use: few, so that they meet.
 var (
 	CollectionNames = []string{"posts", "users", "notes"}
-	SettingNames    = []string{"kv.maxBytes", "rules", "schema"}
+	SettingNames    = []string{"kv.maxBytes", "kv.syncMillis", "rules", "schema"}
 	CounterNames    = []string{"likes", "visits"}
 )
 
@@ -135,6 +135,8 @@ func randomOp(pick Chooser) kv.Op {
 		case 0, 1, 2:
 		case 3:
 			op.Value = []byte("none of your numbers")
+		case 4:
+			op.Value = fmt.Appendf(nil, "%d", 1+pick(20))
 		default:
 			op.Value = fmt.Appendf(nil, "%d", 1000+1000*pick(10))
 		}
