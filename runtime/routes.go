@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
@@ -43,6 +44,7 @@ var (
 	keyW     = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize}
 	batchW   = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageUser}
 	dataW    = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageNotUsers, stageUser, stageCollection}
+	dataAsk  = dataW
 )
 
 // publicRoutes is the API that apps use.
@@ -63,6 +65,7 @@ func publicRoutes() []route {
 		{"GET", "/api/data/{collection}", dataRead, listDocuments},
 		{"POST", "/api/data/{collection}", dataW, insertDocument},
 		{"POST", "/api/data/{collection}/bulk", dataW, insertDocuments},
+		{"POST", aggregatePattern, dataAsk, aggregateDocuments},
 		{"GET", "/api/data/{collection}/{id}", dataRead, getDocument},
 		{"PUT", "/api/data/{collection}/{id}", dataW, updateDocument},
 		{"PATCH", "/api/data/{collection}/{id}", dataW, updateDocument},
@@ -101,7 +104,10 @@ func adminRoutes() []route {
 // the router copies every parameter three times, which on a GET by id is most of what it allocates.
 type paths struct{ collection, id []byte }
 
-const dataPrefix = "/api/data/"
+const (
+	dataPrefix       = "/api/data/"
+	aggregatePattern = "/api/data/{collection}/aggregate"
+)
 
 // splitDataPath reads /api/data/{collection} and /api/data/{collection}/{id}.
 func splitDataPath(path []byte) (p paths, ok bool) {
@@ -112,19 +118,33 @@ func splitDataPath(path []byte) (p paths, ok bool) {
 	return p, len(p.collection) > 0 && bytes.IndexByte(p.id, '/') < 0
 }
 
-// dataRoutes are the rows of the table that splitDataPath stands for, by method: without and with an id.
-type dataRoutes struct{ list, one map[string]*route }
+// dataRoutes are the rows of the table that splitDataPath stands for, by method: without an id, with one, and, since ids are
+// never POSTed to, POST with the name of what to do.
+type dataRoutes struct {
+	list, one map[string]*route
+	named     []namedRoute
+}
+
+type namedRoute struct {
+	name string // lower case
+	*route
+}
 
 func newDataRoutes(routes []route) dataRoutes {
 	d := dataRoutes{list: map[string]*route{}, one: map[string]*route{}}
 	for i := range routes {
 		rt := &routes[i]
+		rest, ok := strings.CutPrefix(rt.pattern, dataPrefix+"{collection}")
+		if !ok {
+			continue
+		}
 		table := d.list
-		switch rt.pattern {
-		case dataPrefix + "{collection}":
-		case dataPrefix + "{collection}/{id}", dataPrefix + "{collection}/bulk": // ids are never POSTed to
+		switch rest {
+		case "":
+		case "/{id}":
 			table = d.one
 		default:
+			d.named = append(d.named, namedRoute{rest[1:], rt})
 			continue
 		}
 		table[rt.method] = rt
@@ -136,15 +156,19 @@ func newDataRoutes(routes []route) dataRoutes {
 }
 
 // find returns the row for a method and path, or nil when the router has to say what is wrong.
-func (d dataRoutes) find(method []byte, path paths) *route {
+func (d *dataRoutes) find(method []byte, path paths) *route {
 	if len(path.id) == 0 {
 		return d.list[string(method)]
 	}
-	rt := d.one[string(method)]
-	if rt != nil && rt.method == fasthttp.MethodPost && string(path.id) != "bulk" {
-		return nil
+	if string(method) != fasthttp.MethodPost {
+		return d.one[string(method)]
 	}
-	return rt
+	for i := range d.named {
+		if strings.EqualFold(d.named[i].name, string(path.id)) { // static segments are taken in any case
+			return d.named[i].route
+		}
+	}
+	return nil
 }
 
 // newRouter builds the router of one listener. HEAD is answered wherever GET is.
@@ -318,4 +342,12 @@ func staticPrefix(path []byte) int {
 // admin reports whether the route belongs to the operator's API, whose errors are RFC 9457 problem details.
 func (rt *route) admin() bool {
 	return len(rt.pattern) > 6 && rt.pattern[:7] == "/admin/"
+}
+
+// asks reports whether the route only reads, although it takes a body.
+func (rt *route) asks() bool { return rt.pattern == aggregatePattern }
+
+// tagged reports whether the route's answers get entity tags.
+func (rt *route) tagged() bool {
+	return rt.method == fasthttp.MethodGet && (strings.HasPrefix(rt.pattern, dataPrefix) || strings.HasPrefix(rt.pattern, "/api/schemas/"))
 }

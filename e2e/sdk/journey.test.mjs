@@ -211,6 +211,23 @@ describe("documents", () => {
     assert.equal(trusted.price, 101, "a secret key skips policies");
   });
 
+  test("aggregations, which the client has no method for, go through its request", async () => {
+    const app = await member("sophie");
+    for (const [title, price] of [["ant", 0.1], ["bee", 0.2], ["cow", 30]]) {
+      await app.db.insert("posts", { title, price, tags: ["animal", title[0]] });
+      await app.db.insert("notes", { text: title });
+    }
+    const aggregate = (client, collection, pipeline) => client.request("POST", `/api/data/${collection}/aggregate`, { body: { pipeline }, token: client.auth.getToken() });
+    const mine = { $match: { userId: app.user.userId } };
+    assert.deepEqual(await aggregate(app, "posts", [mine, { $match: { price: { $lt: 1 } } }, { $group: { _id: null, sum: { $sum: "$price" }, titles: { $push: "$title" } } }]), [{ _id: null, sum: 0.3, titles: ["ant", "bee"] }]);
+    assert.deepEqual(await aggregate(app, "posts", [mine, { $unwind: "$tags" }, { $sortByCount: "$tags" }, { $limit: 1 }]), [{ _id: "animal", count: 3 }]);
+    assert.deepEqual(await aggregate(app, "notes", [{ $count: "notes" }]), [{ notes: 3 }], "one's own private documents, as a list shows them");
+    assert.deepEqual(await aggregate(await member("emmy"), "notes", [{ $count: "notes" }]), []);
+    await refused(aggregate(app, "posts", []), ValidationError, 400, "Pipeline must contain at least one stage.");
+    await refused(aggregate(app, "posts", [{ $lookup: { from: "users", as: "u" } }]), ValidationError, 400, "Aggregation pipeline contains blocked stage.");
+    await refused(aggregate(connect(), "notes", [{ $count: "notes" }]), AuthError, 401, "Provide a valid user Bearer token for private reads.");
+  });
+
   test("mistakes say what to do", async () => {
     const app = await member("niklaus");
     const { db } = app;
