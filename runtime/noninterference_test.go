@@ -27,6 +27,7 @@ import (
 // revisions, and with them ETags, are the same too. What has to be masked:
 //
 //   - x-request-id and Date: a number of the request and the second of the answer, not of anything stored.
+//   - weak ETags: they are made from the bytes of the answer, which are compared themselves, MACs included.
 //   - the first 16 bytes of a cursor: its MAC, under a key that each project draws by chance. The bytes behind it, which
 //     are the position, and the length must be the same.
 //
@@ -321,7 +322,7 @@ func (w *twins) ask(method, path string, cursor [2]string, headers ...string) (n
 	return next, true
 }
 
-var dateAndNumber = regexp.MustCompile(`(?m)^(X-Request-Id|Date): .*\r\n`)
+var dateAndNumber = regexp.MustCompile(`(?m)^(X-Request-Id: |Date: |E[tT]ag: W/).*\r\n`)
 
 // around is the part of an answer where it begins to differ from the other.
 func around(a, b []byte) []byte {

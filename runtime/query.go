@@ -48,6 +48,9 @@ func badParameter(name, wants string) error {
 // parseShape reads the parameters of a single document: fields, meta and populate.
 func (q *listQuery) parseShape(args *fasthttp.Args, c *project.Collection) error {
 	q.shape = shape{withID: true, withMeta: true}
+	if name := repeatedControl(args); name != "" {
+		return errQueryInvalid.saying("The parameter %q may be sent only once.", name)
+	}
 	for key, value := range args.All() {
 		if err := q.parseShapeParameter(string(key), string(value), c); err != nil {
 			return err
@@ -82,9 +85,13 @@ func (q *listQuery) parse(args *fasthttp.Args, c *project.Collection) error {
 	if name := repeatedControl(args); name != "" {
 		return errQueryInvalid.saying("The parameter %q may be sent only once.", name)
 	}
+	counting := string(args.Peek("count")) == "true"
 	for key, value := range args.All() {
 		if len(value) > maxValueBytes {
 			return badParameter(string(key), "at most 1024 bytes")
+		}
+		if counting && (string(key) == "limit" || string(key) == "page") {
+			continue // a count has no pages
 		}
 		if err := q.parseParameter(string(key), string(value), c); err != nil {
 			return err
@@ -333,7 +340,7 @@ func tooManyValues(name string, values []kv.Value) error {
 func castValue(name, path, text string, c *project.Collection) ([]kv.Value, error) {
 	switch t := c.TypeAt(path); t {
 	case project.TypeNumber:
-		if v, ok := kv.Number(text); ok {
+		if v, ok := kv.Number(plainNumber(text)); ok {
 			return []kv.Value{v}, nil
 		}
 		return nil, badParameter(name, "a number")
@@ -367,8 +374,32 @@ func castValue(name, path, text string, c *project.Collection) ([]kv.Value, erro
 	}
 	if v, ok := kv.Number(text); ok {
 		values = append(values, v)
-	} else if date, ok := project.ParseDate(text); ok && date != text {
+	} else if date, ok := project.ParsePlainDate(text); ok && date != text {
 		values = append(values, kv.String(date))
 	}
 	return values, nil
+}
+
+// plainNumber brings a number as people write it (+5, 05, .5, 5.) into JSON's form. What is no number stays none.
+func plainNumber(text string) string {
+	text = strings.TrimPrefix(strings.TrimSpace(text), "+")
+	text, minus := strings.CutPrefix(text, "-")
+	mantissa, power, scaled := strings.Cut(text, "e")
+	front, back, _ := strings.Cut(mantissa, ".")
+	if front == "" && back == "" {
+		return text
+	}
+	if front = strings.TrimLeft(front, "0"); front == "" || front[0] < '0' || front[0] > '9' {
+		front = "0" + front
+	}
+	if back != "" {
+		front += "." + back
+	}
+	if scaled {
+		front += "e" + power
+	}
+	if minus {
+		front = "-" + front
+	}
+	return front
 }

@@ -53,6 +53,7 @@ type request struct {
 	scratch      []byte         // a document, or an answer, under construction
 	query        listQuery
 	etag         [24]byte
+	tagged       bool // the answer has an entity tag
 	once         once
 	batch        kv.Batch
 }
@@ -101,7 +102,7 @@ func (r *request) end() {
 	r.http, r.route, r.path, r.ctx, r.cancel = nil, nil, paths{}, nil, nil
 	r.project, r.state, r.role, r.user = nil, nil, 0, auth.Claims{}
 	r.collection, r.body = nil, jsondoc.Value{}
-	r.fuel, r.reason, r.subject, r.explain = 0, "", subject{}, nil
+	r.fuel, r.reason, r.tagged, r.subject, r.explain = 0, "", false, subject{}, nil
 	r.batch = kv.Batch{Needs: r.batch.Needs[:0], Ops: r.batch.Ops[:0]}
 	r.once = once{}
 	r.query.reset()

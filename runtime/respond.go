@@ -2,7 +2,10 @@ package runtime
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"hash/maphash"
 	"strconv"
 	"time"
 
@@ -60,7 +63,30 @@ func (r *request) walk() (err error) {
 			return err
 		}
 	}
-	return r.route.handle(r)
+	if err := r.route.handle(r); err != nil {
+		return err
+	}
+	if r.route.tagged() {
+		r.tagBody()
+	}
+	return nil
+}
+
+// tagBody gives an answer that is not one whole document a weak entity tag, made from its bytes, and answers 304 when the
+// client has just these. The tag is good for the life of the process: a restart costs each client one full answer.
+func (r *request) tagBody() {
+	res := &r.http.Response
+	if res.StatusCode() != fasthttp.StatusOK || r.tagged {
+		return
+	}
+	var sum [8]byte
+	binary.BigEndian.PutUint64(sum[:], maphash.Bytes(r.server.tagSeed, res.Body()))
+	etag := append(hex.AppendEncode(append(r.etag[:0], `W/"`...), sum[:]), '"')
+	res.Header.SetCanonical(headerETag, etag)
+	if matchesETag(r.ifNoneMatch, etag[len("W/"):]) {
+		res.ResetBody()
+		res.SetStatusCode(fasthttp.StatusNotModified)
+	}
 }
 
 // answerHeaders sets what every answer carries.
@@ -138,6 +164,7 @@ func appendEnvelope(b []byte, e *Error) []byte {
 func (r *request) setETag(rev uint64) []byte {
 	etag := appendETag(r.etag[:0], rev)
 	r.http.Response.Header.SetCanonical(headerETag, etag)
+	r.tagged = true
 	return etag
 }
 

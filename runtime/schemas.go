@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
+	"unicode"
 
 	"github.com/valyala/fasthttp"
 
@@ -19,6 +21,7 @@ type wireField struct {
 	Type     project.Type    `json:"type"`
 	Required bool            `json:"required"`
 	Unique   bool            `json:"unique"`
+	Index    bool            `json:"index,omitempty"`
 	Ref      string          `json:"ref,omitempty"`
 	Format   string          `json:"format,omitempty"`
 	Default  json.RawMessage `json:"default,omitempty"`
@@ -40,6 +43,7 @@ type wireSchema struct {
 		Model   []wireField `json:"model"`
 		RLS     wireRLS     `json:"rls"`
 		Indexes []wireIndex `json:"indexes"`
+		Strict  bool        `json:"strict,omitempty"`
 	} `json:"collection"`
 }
 
@@ -78,6 +82,7 @@ func getSchema(r *request) error {
 	out.Message = "Schema exists"
 	out.Collection.Name = c.Name
 	out.Collection.Model = wireFields(c.Fields)
+	out.Collection.Strict = c.Strict
 	out.Collection.RLS = wireRLS{Enabled: c.RLS.Enabled, RequireAuthForWrite: !c.RLS.Enabled || c.RLS.Mode != project.ModeCustom || c.RLS.RequireAuthForWrite}
 	if c.RLS.Enabled {
 		out.Collection.RLS.Mode, out.Collection.RLS.OwnerField = c.RLS.Mode, c.RLS.OwnerField
@@ -102,7 +107,7 @@ func wireFields(fields []project.Field) []wireField {
 }
 
 func toWire(f *project.Field) wireField {
-	w := wireField{Key: f.Key, Type: f.Type, Required: f.Required, Unique: f.Unique, Ref: f.Ref, Format: f.Format, Default: f.Default}
+	w := wireField{Key: f.Key, Type: f.Type, Required: f.Required, Unique: f.Unique, Index: f.Index, Ref: f.Ref, Format: f.Format, Default: f.Default}
 	if f.Items != nil {
 		items := toWire(f.Items)
 		w.Items = &items
@@ -151,6 +156,86 @@ func (f *newField) field() project.Field {
 	return out
 }
 
+// wrongType says which type a member should have had, in the contract's words.
+func wrongType(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return errSchemaRefused.because(err)
+	}
+	wants := map[reflect.Kind]string{reflect.String: "string", reflect.Bool: "boolean", reflect.Slice: "array"}[wrong.Type.Kind()]
+	got, _, _ := strings.Cut(wrong.Value, " ") // "number 5"
+	if got == "bool" {
+		got = "boolean"
+	}
+	return errSchemaRefused.saying("Invalid input: expected %s, received %s", cmp.Or(wants, "object"), got).because(err)
+}
+
+// judge says what the contract says of a field. What it lets through the project's own validation judges again.
+func (f *newField) judge(level int) error {
+	name := cmp.Or(f.Name, f.Key)
+	switch {
+	case name == "":
+		return errSchemaRefused.saying("Field name is required")
+	case name[0] == '$' || strings.ContainsFunc(name, func(c rune) bool { return c == '.' || unicode.IsSpace(c) }):
+		return errSchemaRefused.saying("Field name must not start with '$', contain '.', or include whitespace")
+	}
+	if err := f.judgeType(level); err != nil {
+		return err
+	}
+	if f.Required && hasDefault(f.Default) || hasDefault(f.Default) && !fitsDefault(f) {
+		return errSchemaRefused.saying("Default value type must match field type, and required fields cannot have defaults")
+	}
+	return nil
+}
+
+// judgeType judges a field's type and what it holds, or that of the items of an array.
+func (f *newField) judgeType(level int) error {
+	plain := false // it may be unique
+	switch {
+	case is(f.Type, project.TypeString), is(f.Type, project.TypeNumber), is(f.Type, project.TypeBoolean), is(f.Type, project.TypeDate), is(f.Type, project.TypeRef):
+		plain = true
+	case is(f.Type, project.TypeObject), is(f.Type, project.TypeArray):
+	default:
+		return errSchemaRefused.saying(`Invalid option: expected one of "string"|"number"|"boolean"|"date"|"object"|"array"|"ref"`)
+	}
+	if f.Unique && (!plain || level > 1) || level > maxNewLevels || is(f.Type, project.TypeRef) && f.Ref == "" {
+		return errSchemaRefused.saying("Invalid field configuration, nesting depth exceeded (max 3 levels), or unique is only supported for top-level primitive fields.")
+	}
+	if f.Items != nil {
+		if err := f.Items.judgeType(level + 1); err != nil {
+			return err
+		}
+	}
+	for i := range f.Fields {
+		if err := f.Fields[i].judge(level + 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxNewLevels is how deep a request may nest fields; a project file may allow itself more.
+const maxNewLevels = 3
+
+func is(t, want project.Type) bool { return strings.EqualFold(string(t), string(want)) }
+
+func hasDefault(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
+
+// fitsDefault reports whether a default is of its field's type, as far as its first byte tells.
+func fitsDefault(f *newField) bool {
+	switch jsondoc.KindOf(f.Default) {
+	case jsondoc.String:
+		return is(f.Type, project.TypeString) || is(f.Type, project.TypeDate) || is(f.Type, project.TypeRef)
+	case jsondoc.Number:
+		return is(f.Type, project.TypeNumber)
+	case jsondoc.Bool:
+		return is(f.Type, project.TypeBoolean)
+	case jsondoc.Array:
+		return is(f.Type, project.TypeArray)
+	}
+	return is(f.Type, project.TypeObject)
+}
+
 // createSchema answers POST /api/schemas, for secret keys: one more collection, with row-level security off, so that only
 // secret keys write to it until the project file says otherwise.
 func createSchema(r *request) error {
@@ -162,13 +247,16 @@ func createSchema(r *request) error {
 	}
 	var body newSchema
 	if err := json.Unmarshal(r.http.Request.Body(), &body); err != nil { // strictly parsed before; this is about types
-		return errSchemaRefused.saying("The schema is not valid: a member has the wrong type.").because(err)
+		return wrongType(err)
 	}
 	if strings.TrimSpace(body.Name) == "" {
 		return errSchemaName
 	}
 	c := project.Collection{Name: strings.TrimSpace(body.Name)}
 	for i := range body.Fields {
+		if err := body.Fields[i].judge(1); err != nil {
+			return err
+		}
 		c.Fields = append(c.Fields, body.Fields[i].field())
 	}
 	cfg, err := r.server.registry.AddCollection(r.context(), r.project, c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -100,6 +101,7 @@ type Server struct {
 	data       dataRoutes // those of them that are found by hand
 	requests   sync.Pool  // of *request
 	requestIDs requestIDs
+	tagSeed    maphash.Seed // of the entity tags that are made from answers
 	draining   atomic.Bool
 	stopping   context.Context // ends when draining begins
 	stop       context.CancelFunc
@@ -119,7 +121,7 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 		return nil, errors.New("runtime: no data directory")
 	}
 	opt.withDefaults()
-	s := &Server{opt: opt, log: opt.Logger, now: opt.Now, hasher: auth.NewHasher(auth.HasherOptions{})}
+	s := &Server{tagSeed: maphash.MakeSeed(), opt: opt, log: opt.Logger, now: opt.Now, hasher: auth.NewHasher(auth.HasherOptions{})}
 	s.stopping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.routes = publicRoutes()
 	s.data = newDataRoutes(s.routes)

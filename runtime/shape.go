@@ -89,6 +89,9 @@ func (s *shape) append(dst []byte, doc jsondoc.Value) []byte {
 				continue
 			}
 		}
+		if hollow(value, child, s.include) {
+			continue
+		}
 		if !empty {
 			dst = append(dst, ',')
 		}
@@ -100,6 +103,11 @@ func (s *shape) append(dst []byte, doc jsondoc.Value) []byte {
 	return append(dst, '}')
 }
 
+// hollow reports whether only members of a value are wanted, and it can have none.
+func hollow(v jsondoc.Value, fields fieldSet, include bool) bool {
+	return include && fields != nil && v.Kind() != jsondoc.Array && v.Kind() != jsondoc.Object
+}
+
 // appendChosen appends a value with the chosen part of its members; arrays are chosen from element by element.
 func appendChosen(dst []byte, v jsondoc.Value, fields fieldSet, include bool) []byte {
 	if fields == nil {
@@ -108,10 +116,15 @@ func appendChosen(dst []byte, v jsondoc.Value, fields fieldSet, include bool) []
 	switch v.Kind() {
 	case jsondoc.Array:
 		dst = append(dst, '[')
-		for i, item := range v.Items() {
-			if i > 0 {
+		empty := true
+		for _, item := range v.Items() {
+			if hollow(item, fields, include) {
+				continue
+			}
+			if !empty {
 				dst = append(dst, ',')
 			}
+			empty = false
 			dst = appendChosen(dst, item, fields, include)
 		}
 		return append(dst, ']')
@@ -120,7 +133,7 @@ func appendChosen(dst []byte, v jsondoc.Value, fields fieldSet, include bool) []
 		empty := true
 		for key, value := range v.Members() {
 			child, named := fields[string(key)]
-			if named != include && child == nil {
+			if named != include && child == nil || hollow(value, child, include) {
 				continue
 			}
 			if !empty {

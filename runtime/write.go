@@ -41,17 +41,22 @@ func (r *request) writeOne(ch *change, commit func([]*change) error) error {
 	if err := mayWrite(r, ch); err != nil {
 		return r.told("access", err) // whoever may not write here is told nothing about its body or id
 	}
-	if ch.op != hooks.OpDelete {
-		ch.body = r.body
-		if err := needObject(ch.body); err != nil {
+	switch ch.op {
+	case hooks.OpInsert:
+		if err := needObject(r.body); err != nil {
+			if !r.body.Exists() && r.role != auth.RoleSecret {
+				return errBodyMissing.saying("%s", errBodyNotObject.Message) // the contract's access rules say it so
+			}
 			return err
 		}
-	}
-	if ch.op != hooks.OpInsert {
+	default:
 		var err error
 		if ch.id, err = r.documentID(); err != nil {
 			return err
 		}
+	}
+	if ch.op != hooks.OpDelete {
+		ch.body = r.body
 	}
 	r.about(ch)
 	ch.buffers = r.buffers // a single change works in the request's own
@@ -304,13 +309,18 @@ func checkOwner(r *request, ch *change) error {
 	return nil
 }
 
-// checkRevision holds an update or delete to the revision that the client names.
+// checkRevision holds an update or delete to the revisions that its headers ask for, or rule out.
 func checkRevision(r *request, ch *change) error {
-	if ch.op != hooks.OpInsert && len(r.ifMatch) > 0 {
-		var tag [32]byte
-		if !matchesETag(r.ifMatch, appendETag(tag[:0], ch.exists)) {
-			return errPrecondition
-		}
+	if ch.op == hooks.OpInsert || len(r.ifMatch) == 0 && len(r.ifNoneMatch) == 0 {
+		return nil
+	}
+	var tag [32]byte
+	etag := appendETag(tag[:0], ch.exists)
+	switch {
+	case len(r.ifMatch) > 0 && !matchesETag(r.ifMatch, etag):
+		return errPrecondition
+	case len(r.ifNoneMatch) > 0 && matchesETag(r.ifNoneMatch, etag):
+		return errPrecondition.saying("The document is at a revision that If-None-Match rules out.")
 	}
 	return nil
 }
@@ -416,6 +426,9 @@ func propose(r *request, ch *change) error {
 	if ch.op == hooks.OpDelete {
 		ch.after = nil
 		return r.runHooks(ch, nil)
+	}
+	if err := needObject(ch.body); err != nil {
+		return err // said here for an update, whose document must be there and the caller's first
 	}
 	now := project.Timestamp(r.start)
 	ch.stamp.ID, ch.stamp.Updated = ch.id.String(), now

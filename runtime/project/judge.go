@@ -87,7 +87,11 @@ func (w *conformer) value(dst []byte, f *Field, v jsondoc.Value) ([]byte, *fault
 		return v.Append(dst), nil
 	case TypeDate:
 		if v.Kind() == jsondoc.String {
-			if t, ok := parseDate(v.Text()); ok {
+			t, ok := parseDate(v.Text())
+			if !ok {
+				t, ok = parseSpokenDate(v.Text())
+			}
+			if ok {
 				return append(t.append(append(dst, '"')), '"'), nil
 			}
 		}
@@ -117,7 +121,10 @@ func (w *conformer) text(dst []byte, f *Field, v jsondoc.Value) ([]byte, *fault)
 		return dst, &fault{text: requiredText}
 	}
 	if f.Format != "" && !hasFormat(f.Format, trimmed) {
-		return dst, &fault{text: "must be a valid " + f.Format + "."}
+		if f.Format == formatEmail {
+			return dst, &fault{text: "must be a valid email (e.g., user@example.com)."}
+		}
+		return dst, &fault{text: "must match format '" + f.Format + "'."}
 	}
 	if len(trimmed) == len(text) {
 		return v.Append(dst), nil

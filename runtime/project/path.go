@@ -65,6 +65,18 @@ func isIndex(s string) bool {
 func ParseDate(text string) (string, bool) {
 	d, ok := parseDate([]byte(text))
 	if !ok {
+		d, ok = parseSpokenDate([]byte(text))
+	}
+	if !ok {
+		return "", false
+	}
+	return string(d.append(nil)), true
+}
+
+// ParsePlainDate is ParseDate for a text that may mean something else: only forms that nobody writes by chance are dates.
+func ParsePlainDate(text string) (string, bool) {
+	d, ok := parseDate([]byte(text))
+	if !ok {
 		return "", false
 	}
 	return string(d.append(nil)), true

@@ -38,6 +38,7 @@ type AuthConfig struct {
 type Limits struct {
 	BodyBytes     int64 `json:"bodyBytes"`     // 1 MiB; one JSON request body
 	DatabaseBytes int64 `json:"databaseBytes"` // 0 = no limit; all documents together
+	FieldLevels   int   `json:"fieldLevels"`   // 3; fields, their fields, and so on, 1 to 8
 }
 
 // Collection is a named set of documents under one schema and one set of access rules.
@@ -128,6 +129,7 @@ func (r *RLS) UnmarshalJSON(src []byte) error {
 
 const (
 	defaultMinPassword = 8
+	defaultFieldLevels = 3
 	defaultBodyBytes   = 1 << 20
 )
 
@@ -166,6 +168,9 @@ func (c *Config) Normalize() {
 	}
 	if c.Limits.BodyBytes == 0 {
 		c.Limits.BodyBytes = defaultBodyBytes
+	}
+	if c.Limits.FieldLevels == 0 {
+		c.Limits.FieldLevels = defaultFieldLevels
 	}
 	if c.Durability == "" {
 		c.Durability = DurabilityStrict

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -52,7 +53,7 @@ func (e *ConfigError) Error() string {
 const (
 	maxCollections = 256
 	maxFields      = 256 // of one collection or one Object
-	maxLevels      = 3   // fields, their fields, and theirs
+	maxLevels      = 8   // fields, their fields, theirs, …: the most that limits.fieldLevels may allow
 	maxIndexes     = 32  // compound, of one collection
 	maxIndexPaths  = 4
 	maxNameLength  = 64
@@ -77,6 +78,9 @@ func (c *Config) Validate() error {
 	}
 	if n := c.Limits.BodyBytes; n < 0 || n > maxBodyBytes {
 		v.addf("limits.bodyBytes", "must be between 1 and %d bytes", maxBodyBytes)
+	}
+	if n := c.Limits.FieldLevels; n < 0 || n > maxLevels {
+		v.addf("limits.fieldLevels", "must be between 1 and %d", maxLevels)
 	}
 	if c.Limits.DatabaseBytes < 0 {
 		v.addf("limits.databaseBytes", "must not be negative; 0 means no limit")
@@ -354,8 +358,8 @@ func (v *validator) key(path, key string, level int) {
 
 // field judges what a field and an array's items have in common, then what only fields may have.
 func (v *validator) field(path string, f *Field, c *Config, level int) {
-	if level > maxLevels {
-		v.addf(path, "is nested deeper than %d levels", maxLevels)
+	if most := cmp.Or(c.Limits.FieldLevels, defaultFieldLevels); level > most {
+		v.addf(path, "is nested deeper than %d levels", most)
 		return
 	}
 	t := f.Type.canonical()
