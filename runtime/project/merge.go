@@ -2,6 +2,7 @@ package project
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/sluice-edge/sluice/kv/jsondoc"
 )
@@ -181,6 +182,10 @@ func (m *merger) set(dst, raw []byte, node int, path []byte) ([]byte, *SchemaErr
 		inner = append(append(inner, path...), '.')
 	}
 	inner = append(inner, n.name...)
+	if raw != nil && raw[0] == '[' {
+		m.gone = false
+		return m.elements(dst, raw, node, inner)
+	}
 	if raw != nil && raw[0] != '{' {
 		first := m.nodes[n.first].name
 		full := string(inner) + "." + string(first)
@@ -200,6 +205,44 @@ func (m *merger) set(dst, raw []byte, node int, path []byte) ([]byte, *SchemaErr
 	}
 	dst[at] = '{' // each member was put behind a comma
 	return append(dst, '}'), nil
+}
+
+// elements appends the stored array arr with the elements that node sets replaced. A position is written in plain digits;
+// the one behind the last element appends. An element that is removed leaves null, so that the others keep their places.
+func (m *merger) elements(dst, arr []byte, node int, path []byte) ([]byte, *SchemaError) {
+	dst = append(dst, '[')
+	count := 0
+	var err *SchemaError
+	one := func(raw []byte, c int) bool {
+		if count > 0 {
+			dst = append(dst, ',')
+		}
+		count++
+		if c == 0 {
+			dst = append(dst, raw...)
+			return true
+		}
+		m.nodes[c].seen = true
+		mark := len(dst)
+		if dst, err = m.set(dst, raw, c, path); err == nil && m.gone {
+			dst = append(dst[:mark], "null"...)
+		}
+		return err == nil
+	}
+	var digits [20]byte
+	at := func() int { return m.find(node, strconv.AppendInt(digits[:0], int64(count), 10)) }
+	jsondoc.Elements(arr, func(raw []byte) bool { return one(raw, at()) })
+	for c := at(); err == nil && c != 0; c = at() {
+		one(nil, c)
+	}
+	for c := m.nodes[node].first; err == nil && c != 0; c = m.nodes[c].next {
+		if !m.nodes[c].seen {
+			full := joinPath(path, m.nodes[c].name)
+			err = &SchemaError{Field: full, Message: "Field '" + full + "' cannot be set: '" + string(path) + "' is an Array with positions from 0 to " + strconv.Itoa(count-1) + "."}
+		}
+	}
+	m.gone = false
+	return append(dst, ']'), err
 }
 
 // joinPath names a member for a message.
