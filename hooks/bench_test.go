@@ -2,7 +2,9 @@ package hooks_test
 
 import (
 	"context"
+	"math"
 	"testing"
+	"time"
 
 	"github.com/sluice-edge/sluice/hooks"
 	. "github.com/sluice-edge/sluice/hooks/hooktest"
@@ -12,7 +14,10 @@ const benchDocument = `{"title":"A title of some length","tags":["a","b"],"price
 
 // BenchmarkPolicy sets the price of one isolated call beside what it would be without: of a guest that only says yes,
 // so that all of it is the host's own share, and of the example of each SDK.
+//
+// The figure best-ns/op is the mean of the fastest batch of calls: what a call takes while nobody else wants the processor.
 func BenchmarkPolicy(b *testing.B) {
+	const batch = 20
 	type guest struct {
 		name string
 		wasm func() []byte
@@ -31,6 +36,10 @@ func BenchmarkPolicy(b *testing.B) {
 			}
 			defer bench.Close()
 			e, ctx := insert(benchDocument), context.Background()
+			d, err := bundle.Policy(ctx, e)
+			if err != nil {
+				b.Fatal(err)
+			}
 			for _, way := range []struct {
 				name string
 				ask  func() error
@@ -42,12 +51,22 @@ func BenchmarkPolicy(b *testing.B) {
 			} {
 				b.Run(way.name, func(b *testing.B) {
 					b.ReportAllocs()
-					b.ReportMetric(float64(bench.Pages()), "pages")
+					best, calls, begun := time.Duration(math.MaxInt64), 0, time.Now()
 					for b.Loop() {
 						if err := way.ask(); err != nil {
 							b.Fatal(err)
 						}
+						if calls++; calls%batch == 0 {
+							now := time.Now()
+							best, begun = min(best, now.Sub(begun)), now
+						}
 					}
+					if calls >= batch {
+						b.ReportMetric(float64(best.Nanoseconds())/batch, "best-ns/op")
+					}
+					b.ReportMetric(float64(bench.Pages()), "pages") // here, since Loop begins by forgetting what was reported
+					b.ReportMetric(float64(d.Fuel), "fuel")
+					b.ReportMetric(float64(len(wasm)), "wasm-bytes")
 				})
 			}
 		})
