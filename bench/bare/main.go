@@ -1,12 +1,14 @@
 // Command bare is what a node is measured against that knows nothing of keys, rules, schemas or logs: a fasthttp handler
 // that does one bbolt View and Get, and one that hashes a password with argon2id as a node does.
 //
-// It makes a temporary file and removes it at its end.
+// It makes its file anew at each start.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
+	"io/fs"
 	"log"
 	"os"
 	"os/signal"
@@ -26,21 +28,21 @@ var bucket = []byte("d")
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "loopback address to listen on")
 	documents := flag.Int("documents", 100_000, "documents in the file")
+	dir := flag.String("dir", "", "directory for the file, which exists")
 	flag.Parse()
-	if err := run(*addr, *documents); err != nil {
+	if err := run(*dir, *addr, *documents); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(addr string, documents int) error {
+func run(dir, addr string, documents int) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	dir, err := os.MkdirTemp("", "sluice-bench-bare-")
-	if err != nil {
+	file := filepath.Join(dir, "bare.db")
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	db, err := bolt.Open(filepath.Join(dir, "bare.db"), 0o600, &bolt.Options{InitialMmapSize: 16 << 30, NoStatistics: true, NoSync: true})
+	db, err := bolt.Open(file, 0o600, &bolt.Options{InitialMmapSize: 16 << 30, NoStatistics: true, NoSync: true})
 	if err != nil {
 		return err
 	}

@@ -159,12 +159,12 @@ func (b *bareSide) request(dst []byte, i int) []byte {
 	return append(dst, " HTTP/1.1\r\nHost: bench\r\n\r\n"...)
 }
 
-func (b *bareSide) start(ctx context.Context, _ string) (*process.Server, error) {
+func (b *bareSide) start(ctx context.Context, dir string) (*process.Server, error) {
 	addr, err := process.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, b.path, "-addr", addr, "-documents", fmt.Sprint(b.documents))
+	cmd := exec.CommandContext(ctx, b.path, "-dir", dir, "-addr", addr, "-documents", fmt.Sprint(b.documents))
 	return process.Start(ctx, cmd, addr, b.request(nil, 0))
 }
 
