@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -16,9 +15,6 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-
-	"github.com/sluice-edge/sluice/kv"
-	"github.com/sluice-edge/sluice/kv/kvtest"
 )
 
 // faults is a directory shown through FUSE whose calls fail to order. It knows
@@ -375,107 +371,4 @@ func diskErrors(t *testing.T, f *faults, call string, errno syscall.Errno, times
 		t.Error(wrong)
 	}
 	return fired, j.total()
-}
-
-// TestSlowDisk: when each sync takes long, who is told that it worked still
-// waited for one, who finds the queue full is told at once, and reading does
-// not wait for either.
-func TestSlowDisk(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("a slow disk takes mounting, and that takes root; make faults leaves this test out where it cannot be had")
-	}
-	const clients, queue = 32, 8
-	behind, shown, slow := t.TempDir(), t.TempDir(), time.Duration(long(200, 2000))*time.Millisecond
-	f := &faults{}
-	stop := f.serve(t, behind, shown)
-	defer stop()
-	db, err := kv.Open(filepath.Join(shown, "project"), kv.Options{MapSize: 1 << 28, QueueLength: queue})
-	if err == nil {
-		err = prepare(db)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.mu.Lock()
-	f.slow = slow
-	f.mu.Unlock()
-	var (
-		running, reading sync.WaitGroup
-		mu               sync.Mutex
-		acked            int
-		busy             []time.Duration
-		end              = time.Now().Add(10 * slow)
-		reads            []time.Duration
-	)
-	for client := range clients {
-		running.Go(func() {
-			for n := 0; time.Now().Before(end); n++ {
-				start := time.Now()
-				_, err := db.Commit(context.Background(), kvtest.Batch(kvtest.Put("c", kvtest.ID(client<<16|n), `{}`)))
-				took := time.Since(start)
-				mu.Lock()
-				switch {
-				case errors.Is(err, kv.ErrBusy):
-					busy = append(busy, took)
-				case err != nil:
-					t.Error(err)
-				case took < slow:
-					t.Errorf("acknowledged after %v", took)
-				default:
-					acked++
-				}
-				mu.Unlock()
-				if err != nil {
-					time.Sleep(10 * time.Millisecond)
-				}
-			}
-		})
-	}
-	reading.Go(func() {
-		for time.Now().Before(end) {
-			start := time.Now()
-			if _, err := written(db); err != nil {
-				t.Error(err)
-			}
-			reads = append(reads, time.Since(start))
-			time.Sleep(time.Millisecond)
-		}
-	})
-	reading.Wait()
-	running.Wait()
-	f.mu.Lock()
-	f.slow = 0
-	f.mu.Unlock()
-	slices.Sort(reads)
-	slices.Sort(busy)
-	if acked < queue || len(busy) < 10 {
-		t.Fatalf("%d acknowledged, %d were told that it is busy: this was no load", acked, len(busy))
-	}
-	told, read := busy[len(busy)*9/10], reads[len(reads)*9/10]
-	if told > slow/2 || read > slow/2 {
-		t.Errorf("of ten who found the queue full nine were told within %v; nine of ten reads took %v; a sync takes %v", told, read, slow)
-	}
-	if n := count(t, db, "c"); n != acked {
-		t.Errorf("%d documents, %d acknowledged", n, acked)
-	}
-	t.Logf("a sync takes %v: %d acknowledged, %d told that it is busy within %v, %d reads within %v (nine of ten)", slow, acked, len(busy), told, len(reads), read)
-	if err := db.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-// count counts the documents of a collection.
-func count(t *testing.T, db *kv.DB, collection string) int {
-	t.Helper()
-	s, err := db.Snapshot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	c, _ := s.Collection(collection)
-	st, err := s.State(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return int(st.Documents)
 }

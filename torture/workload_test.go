@@ -27,6 +27,7 @@ const (
 	envGrow     = "TORTURE_GROW"     // and let the file grow
 	envRelax    = "TORTURE_RELAX"    // and have commits synced so many milliseconds later
 	envBoot     = "TORTURE_BOOT"     // name of the present boot, for one that comes after a power cut
+	envHurry    = "TORTURE_HURRY"    // directory on a slow disk: write more than it takes
 	envExamine  = "TORTURE_EXAMINE"  // directory of a sample: read all of it
 	envLook     = "TORTURE_LOOK"     // directory: compare it with
 	envOutside  = "TORTURE_OUTSIDE"  // what the outside knows, as JSON
@@ -38,6 +39,8 @@ func TestMain(m *testing.M) {
 		work(os.Getenv(envWork))
 	case os.Getenv(envExamine) != "":
 		examine(os.Getenv(envExamine))
+	case os.Getenv(envHurry) != "":
+		hurry(os.Getenv(envHurry))
 	case os.Getenv(envLook) != "":
 		look(os.Getenv(envLook))
 	}
