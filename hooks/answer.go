@@ -14,6 +14,11 @@ func (in *instance) answer(q *question, e *Event, result uint64) (Decision, erro
 	case resultYes:
 		return Decision{Allow: true}, nil
 	case resultNo:
+		if in.failed != nil {
+			if err := in.exception(); err != nil {
+				return Decision{}, err
+			}
+		}
 		return Decision{Status: q.status, Module: in.module.name}, nil
 	}
 	d, err := in.readAnswer(q, e, result)

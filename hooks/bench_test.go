@@ -72,3 +72,38 @@ func BenchmarkPolicy(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkScript is BenchmarkPolicy of the example in JavaScript, with what else matters to a script: a hook that rewrites, and how
+// long it takes from its text to being live.
+func BenchmarkScript(b *testing.B) {
+	host := NewHost(b, hooks.Options{CacheDir: engineCache})
+	text := JavaScriptExample(b)
+	bundle := LoadScript(b, host, text)
+	e, ctx := insert(benchDocument), context.Background()
+	ask := func(name string, f func(context.Context, *hooks.Event) (hooks.Decision, error)) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var d hooks.Decision
+			for b.Loop() {
+				var err error
+				if d, err = f(ctx, e); err != nil || !d.Allow {
+					b.Fatal(d, err)
+				}
+			}
+			b.ReportMetric(float64(d.Fuel), "fuel")
+		})
+	}
+	ask("policy", bundle.Policy)
+	ask("hook", bundle.Hook)
+	b.Run("load", func(b *testing.B) {
+		for b.Loop() {
+			bundle, err := host.Load(ctx, ScriptManifest(), map[string][]byte{"guest.js": []byte(text)}, hooks.LoadOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := bundle.Close(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

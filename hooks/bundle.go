@@ -96,7 +96,13 @@ func (b *Bundle) load(ctx context.Context, m Manifest, files map[string][]byte) 
 		if !ok {
 			return &LoadError{Module: decl.Name, Why: fmt.Sprintf("the bundle has no file %q", decl.File)}
 		}
-		mod, err := b.compile(ctx, decl.Name, code)
+		var mod *module
+		var err error
+		if isScript(decl.File) {
+			mod, err = b.script(ctx, decl, code)
+		} else {
+			mod, err = b.compile(ctx, decl.Name, code)
+		}
 		if err != nil {
 			return err
 		}
@@ -111,6 +117,9 @@ func (b *Bundle) load(ctx context.Context, m Manifest, files map[string][]byte) 
 		mod := byName[binding.Module]
 		if err := mod.requires(function); err != nil {
 			return err
+		}
+		if mod.script != nil {
+			mod.script.events = append(mod.script.events, binding.Event)
 		}
 		b.bind(mod, function, ops, binding.collections())
 	}

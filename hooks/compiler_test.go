@@ -24,7 +24,15 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == compilerArgument {
 		os.Exit(hooks.RunCompiler(os.Stdin, os.Stdout))
 	}
-	os.Exit(m.Run())
+	var err error
+	if engineCache, err = os.MkdirTemp("", "engine-*"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(engineCache); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
 }
 
 // apart returns options that compile in a child, and the number of children so far.

@@ -27,6 +27,13 @@
 // Fuel bounds every call, deterministically. The wall clock is a last resort: the watchdog, one goroutine of the host,
 // takes the fuel of guests that are overdue.
 //
+// # Scripts
+//
+// A module whose file ends in .js or .mjs is JavaScript. All scripts run on one engine, package quickjs, a guest module that is compiled once
+// for the host. To load a script is to run it on the engine and to take the image of what has become of the memory, which is a
+// millisecond's work. From there on it is a module like others. An exception that a script does not catch is an error, a *ScriptError;
+// its instance is sound and goes on.
+//
 // # No means no
 //
 // An error of a Session's method is a denial. A guest that answers nothing at all answers 0, which is a denial too. Status,

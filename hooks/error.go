@@ -64,6 +64,17 @@ func (e *TrapError) Error() string {
 
 func (e *TrapError) Unwrap() error { return e.Err }
 
+// ScriptError says that a script threw an exception and caught it nowhere. Its text is for the log, never for the caller of
+// the API.
+type ScriptError struct {
+	Module string // name in the manifest
+	Text   string // the exception, and below it the stack, a line for each function
+}
+
+func (e *ScriptError) Error() string {
+	return fmt.Sprintf("hooks: module %q threw %s", e.Module, e.Text)
+}
+
 // ABIError says that a guest ran to its end but gave an answer that docs/abi.md does not allow: a pointer outside of its
 // memory, text that is not the JSON asked for, a code of the wrong form, an answer over the size limit.
 type ABIError struct {

@@ -29,6 +29,7 @@ type Host struct {
 	space     *snapshot.Space
 	pools     pools
 	sessions  sync.Pool     // of *Session
+	scripts   scripts       // the engine of guests in JavaScript
 	compiling chan struct{} // holds a token for each compiler process
 
 	mu      sync.Mutex
@@ -101,6 +102,7 @@ func (h *Host) Close(ctx context.Context) error {
 			return err
 		}
 	}
+	h.scripts.close()
 	h.watch.close()
 	err := h.engine.Close(ctx)
 	if h.cache != nil {

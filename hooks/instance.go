@@ -28,6 +28,7 @@ type instance struct {
 	globals []api.MutableGlobal // the guest's own, see module.globals
 	policy  api.Function        // nil if the guest exports none
 	hook    api.Function        // nil if the guest exports none
+	failed  api.Function        // of a script: tells of its last exception
 	buffer  uint32              // where the guest wants its events
 	ctx     context.Context
 	stack   [2]uint64 // parameters and result of a call
@@ -93,6 +94,9 @@ func (m *module) instantiate(ctx context.Context, from *state) (*instance, error
 	in.restoreGlobals()
 	in.policy = guest.ExportedFunction(exportPolicy)
 	in.hook = guest.ExportedFunction(exportHook)
+	if m.script != nil {
+		in.failed = guest.ExportedFunction("failure")
+	}
 	in.account()
 	m.host.watch.add(in)
 	return in, nil
@@ -120,6 +124,14 @@ func (in *instance) bringUp() error {
 	if int32(version) != abiVersion {
 		return &ABIError{Module: in.module.name, Why: fmt.Sprintf("it speaks version %d of the guest contract, this host speaks %d", int32(version), abiVersion)}
 	}
+	if err := in.makeBuffer(); err != nil {
+		return err
+	}
+	return in.optional(exportInit)
+}
+
+// makeBuffer asks the guest for room for its events.
+func (in *instance) makeBuffer() error {
 	size := uint32(in.module.bundle.limits.EventBytes)
 	buffer, err := in.invoke(exportAlloc, uint64(size))
 	if err != nil {
@@ -129,7 +141,7 @@ func (in *instance) bringUp() error {
 	if _, ok := in.memory.Read(in.buffer, size); !ok || in.buffer == 0 {
 		return &ABIError{Module: in.module.name, Why: fmt.Sprintf("alloc(%d) returned %d, which does not leave room for that many bytes in its memory", size, in.buffer)}
 	}
-	return in.optional(exportInit)
+	return nil
 }
 
 // optional calls an export without parameters, if there is one.
@@ -178,7 +190,7 @@ func (in *instance) call(q *question, e *Event) (Decision, error) {
 	}
 	d, err := in.answer(q, e, in.stack[0])
 	d.Fuel, d.Budget = spent, uint64(fuel)
-	if err != nil {
+	if err != nil && !isException(err) {
 		in.broken = true // a guest that lies about its memory may have ruined it
 	}
 	return d, err
@@ -190,7 +202,7 @@ func (in *instance) begin(fuel int64, limit time.Duration) {
 	slice := min(fuel, meter.Slice)
 	in.fuel.Set(uint64(slice))
 	in.total.Set(uint64(fuel - slice))
-	in.depth.Set(stackBytes)
+	in.depth.Set(in.module.stack)
 	in.random = nil
 	in.logLines = 0
 	in.hostCalls, in.hostBytes, in.hostErr = 0, 0, nil

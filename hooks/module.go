@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,8 @@ type module struct {
 	memory  []byte   // what its data segments make; nil once selfTest has used it
 	state   *state   // what every call begins with; nil until selfTest
 	report  ModuleReport
+	stack   uint64  // how deep it may go, by the bounds of package meter
+	script  *script // nil: the guest is a module of its own
 
 	// permits bounds how many instances are in use; whoever holds one may take an instance from idle or make one.
 	permits chan struct{}
@@ -77,7 +80,7 @@ func (b *Bundle) compile(ctx context.Context, name string, code []byte) (*module
 	if err != nil {
 		return refuse(err, "does not compile: %v", err)
 	}
-	mod := &module{host: h, bundle: b, name: name, code: compiled, globals: guestGlobals(parsed), memory: memory, base: baseBytes(parsed), report: report, permits: make(chan struct{}, h.options.Instances)}
+	mod := &module{host: h, bundle: b, name: name, code: compiled, globals: guestGlobals(parsed), memory: memory, base: baseBytes(parsed), report: report, stack: stackBytes, permits: make(chan struct{}, h.options.Instances)}
 	for _, export := range []string{exportVersion, exportAlloc} {
 		if err := mod.requires(export); err != nil {
 			mod.close()
@@ -133,8 +136,11 @@ func signature(params, results []api.ValueType) string {
 
 // selfTest brings the guest up, which proves its side of the contract, and leaves a first instance in the pool.
 func (m *module) selfTest(ctx context.Context) error {
-	err := m.prepare(ctx, m.memory)
-	m.memory = nil
+	prepare := m.prepare
+	if m.script != nil {
+		prepare = m.prepareScript
+	}
+	err := prepare(ctx)
 	if err == nil {
 		var in *instance
 		if in, err = m.instantiate(ctx, m.state); err == nil {
@@ -142,6 +148,10 @@ func (m *module) selfTest(ctx context.Context) error {
 			m.used.Store(m.host.pools.calls.Add(1))
 			m.host.pools.add(m)
 		}
+	}
+	var refused *LoadError
+	if errors.As(err, &refused) {
+		return refused
 	}
 	if err != nil {
 		return &LoadError{Module: m.name, Why: fmt.Sprintf("fails its self-test: %v", err), Err: err}

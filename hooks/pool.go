@@ -223,5 +223,8 @@ func (m *module) close() {
 		m.state.close()
 		m.state = nil
 	}
+	if m.script != nil {
+		return // the engine is the host's
+	}
 	_ = m.code.Close(context.Background()) // forgets the code; it cannot fail
 }

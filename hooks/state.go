@@ -19,14 +19,14 @@ type state struct {
 // close frees the state. No instance may use it.
 func (s *state) close() { s.image.Close() }
 
-// prepare makes the state that the module's calls begin with. memory is what its data segments make. It brings one
-// instance up and keeps what has become of it.
+// prepare makes the state that the module's calls begin with. It brings one instance up and keeps what has become of it.
 //
 // Guests warm themselves up in init, where their author decides what stays. The host once sent each a sample event instead:
 // it bought a fifth of the Go example's time, but a guest that keeps a flag from one event to the next would have
 // begun every call with what the sample left, and isolation is there so that it may.
-func (m *module) prepare(ctx context.Context, memory []byte) error {
-	image, err := m.host.space.Image(memory)
+func (m *module) prepare(ctx context.Context) error {
+	image, err := m.host.space.Image(m.memory)
+	m.memory = nil
 	if err != nil {
 		return fmt.Errorf("hooks: module %q: %w", m.name, err)
 	}
@@ -48,7 +48,12 @@ func (m *module) prepare(ctx context.Context, memory []byte) error {
 // capture keeps the present state of an instance.
 func (in *instance) capture() (*state, error) {
 	memory, _ := in.memory.Read(0, in.memory.Size())
-	image, err := in.module.host.space.Image(memory)
+	return in.captureOf(memory)
+}
+
+// captureOf is capture of an instance whose memory is zeros behind what is given.
+func (in *instance) captureOf(memory []byte) (*state, error) {
+	image, err := in.module.host.space.ImageOf(memory, int(in.memory.Size()))
 	if err != nil {
 		return nil, fmt.Errorf("hooks: module %q: %w", in.module.name, err)
 	}

@@ -80,11 +80,14 @@ func guestCause(cause error) *guestNo {
 	v := &guestNo{cause: cause}
 	var trap *hooks.TrapError
 	var abi *hooks.ABIError
+	var threw *hooks.ScriptError
 	switch {
 	case errors.As(cause, &trap):
 		v.module = trap.Module
 	case errors.As(cause, &abi):
 		v.module = abi.Module
+	case errors.As(cause, &threw):
+		v.module = threw.Module
 	}
 	return v
 }

@@ -26,6 +26,16 @@ func TestSDK(t *testing.T) {
 	}
 }
 
+func TestJavaScriptSDK(t *testing.T) {
+	cache, example := t.TempDir(), hooktest.JavaScriptExample(t) // the engine is compiled once
+	var bundles []*hooks.Bundle
+	for _, options := range []hooks.Options{{CacheDir: cache}, {CacheDir: cache, Instances: 1}} {
+		bundles = append(bundles, hooktest.LoadScript(t, hooktest.NewHost(t, options), example))
+	}
+	t.Run("conforms", func(t *testing.T) { hooktest.ConformanceOf(t, bundles[0]) })
+	t.Run("answers the same event in the same way for the same fuel", func(t *testing.T) { sameVerdictSameFuel(t, bundles) })
+}
+
 // The vectors' events are what the host really sends: an echoing hook gets each of them back.
 func TestVectorsShowEventsAsTheHostWritesThem(t *testing.T) {
 	length := hooktest.Op(0x20, 0x01, 0xad) // local.get 1, i64.extend_i32_u

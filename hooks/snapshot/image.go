@@ -25,11 +25,17 @@ type Image struct {
 }
 
 // Image keeps a copy of state, whose length must be a multiple of 64 KiB. The caller must Close it.
-func (s *Space) Image(state []byte) (*Image, error) {
-	if s.method == Copy || len(state) == 0 {
-		return &Image{space: s, state: append([]byte(nil), state...), file: -1}, nil
+func (s *Space) Image(state []byte) (*Image, error) { return s.ImageOf(state, len(state)) }
+
+// ImageOf is Image of size bytes that begin with state and go on with zeros: whoever knows that they are zero need not have them
+// read.
+func (s *Space) ImageOf(state []byte, size int) (*Image, error) {
+	if s.method == Copy || size == 0 {
+		whole := make([]byte, size)
+		copy(whole, state)
+		return &Image{space: s, state: whole, file: -1}, nil
 	}
-	return s.mappedImage(state)
+	return s.mappedImage(state, size)
 }
 
 // Bytes returns the state. It is shared and must not be written to; it is gone after Close.

@@ -26,8 +26,8 @@ func (s *Space) closePagemap() {
 	}
 }
 
-// mappedImage writes state to a file without a name, seals it and maps it for reading.
-func (s *Space) mappedImage(state []byte) (*Image, error) {
+// mappedImage writes state to a file of size bytes without a name, seals it and maps it for reading.
+func (s *Space) mappedImage(state []byte, size int) (*Image, error) {
 	const name, flags = "guest", unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	file, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
 	if err != nil { // kernels before 6.3 do not know the last flag
@@ -36,7 +36,7 @@ func (s *Space) mappedImage(state []byte) (*Image, error) {
 		}
 	}
 	i := &Image{space: s, file: file}
-	if err := i.fill(state); err != nil {
+	if err := i.fill(state, size); err != nil {
 		i.unmap()
 		return nil, fmt.Errorf("snapshot: fill image: %w", err)
 	}
@@ -44,8 +44,8 @@ func (s *Space) mappedImage(state []byte) (*Image, error) {
 }
 
 // fill leaves zeros out, so that memory which a guest has never used costs nothing.
-func (i *Image) fill(state []byte) error {
-	if err := unix.Ftruncate(i.file, int64(len(state))); err != nil {
+func (i *Image) fill(state []byte, size int) error {
+	if err := unix.Ftruncate(i.file, int64(size)); err != nil {
 		return err
 	}
 	const block = 4096
@@ -69,7 +69,7 @@ func (i *Image) fill(state []byte) error {
 		return err
 	}
 	var err error
-	i.state, err = unix.Mmap(i.file, 0, len(state), unix.PROT_READ, unix.MAP_SHARED)
+	i.state, err = unix.Mmap(i.file, 0, size, unix.PROT_READ, unix.MAP_SHARED)
 	return err
 }
 

@@ -166,3 +166,28 @@ func BenchmarkRestore(b *testing.B) {
 		}
 	}
 }
+
+func TestAnImageMayEndInZerosThatNobodyReads(t *testing.T) {
+	for _, method := range []snapshot.Method{snapshot.Auto, snapshot.Copy} {
+		s, err := snapshot.Open(method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		image, err := s.ImageOf([]byte("begin"), 2<<16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer image.Close()
+		memory, err := image.Memory(4 << 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer memory.Free()
+		for _, have := range [][]byte{image.Bytes(), memory.Reallocate(2 << 16)} {
+			if want := append([]byte("begin"), make([]byte, 2<<16-5)...); !bytes.Equal(have, want) {
+				t.Errorf("%v: %d bytes that begin with %q", method, len(have), have[:8])
+			}
+		}
+	}
+}
