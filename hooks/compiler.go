@@ -65,14 +65,14 @@ func runCompiler(in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	engine := wazero.NewRuntimeWithConfig(ctx, engineConfig(o.MemoryPages).WithCompilationCache(cache))
+	engine := wazero.NewRuntimeWithConfig(ctx, engineConfig(wazero.NewRuntimeConfigCompiler(), o.MemoryPages).WithCompilationCache(cache))
 	_, err = engine.CompileModule(experimental.WithCompilationWorkers(ctx, 2), code)
 	return errors.Join(err, engine.Close(ctx), cache.Close(ctx))
 }
 
 // engineConfig is how every engine is set up. Code of one can be used by another.
-func engineConfig(memoryPages uint32) wazero.RuntimeConfig {
-	return wazero.NewRuntimeConfigCompiler().
+func engineConfig(kind wazero.RuntimeConfig, memoryPages uint32) wazero.RuntimeConfig {
+	return kind.
 		WithCoreFeatures(features).
 		WithMemoryLimitPages(memoryPages).
 		WithDebugInfoEnabled(false)

@@ -48,8 +48,12 @@ func NewHost(ctx context.Context, options Options) (*Host, error) {
 	h.sessions.New = func() any { return new(Session) }
 	h.compiling = make(chan struct{}, max(1, goruntime.GOMAXPROCS(0)/2))
 	h.pools.limit, h.pools.modules = h.options.PoolBytes, make(map[*module]struct{})
-	config := engineConfig(uint32(h.ceiling.MemoryPages))
-	if dir := h.options.CacheDir; dir != "" {
+	kind := wazero.NewRuntimeConfigCompiler()
+	if h.options.Interpreter {
+		kind = wazero.NewRuntimeConfigInterpreter()
+	}
+	config := engineConfig(kind, uint32(h.ceiling.MemoryPages))
+	if dir := h.options.CacheDir; dir != "" && !h.options.Interpreter {
 		cache, err := openCache(dir)
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand"
 	"os"
 	"path/filepath"
@@ -153,4 +154,46 @@ func TestDamagedGuests(t *testing.T) {
 			try(&h, damaged)
 		}
 	}
+}
+
+// The interpreter and the compiler agree about every guest of testdata: in the answer, in the error, and in the fuel.
+func TestHostileGuestsAreTheSameInterpreted(t *testing.T) {
+	options := hooks.Options{PolicyTime: time.Minute, HookTime: time.Minute, InitTime: time.Minute, InitFuel: 1_000_000, PolicyFuel: 500_000}
+	compiled := NewHost(t, options)
+	options.Interpreter = true
+	interpreted := NewHost(t, options)
+	stored := Documents{"members": {json.RawMessage(`{"_id":"members","code":"a"}`)}}
+	for _, h := range hostiles(t) {
+		if h.expect == "timeout" {
+			continue // its end is the one that depends on the moment
+		}
+		var outcomes [2]string
+		for i, host := range []*hooks.Host{compiled, interpreted} {
+			bundle, err := host.Load(context.Background(), h.manifest(), map[string][]byte{"guest.wasm": h.wasm}, hooks.LoadOptions{})
+			if err != nil {
+				outcomes[i] = firstLine(err)
+				continue
+			}
+			d, err := Ask(t, bundle, stored, insert(`{}`), h.event)
+			if h.expect == "stack" {
+				d.Fuel = 0 // the interpreter's stack ends earlier
+			}
+			outcomes[i] = fmt.Sprintf("%+v, %v", d, firstLine(err))
+			if err := bundle.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		if outcomes[0] != outcomes[1] {
+			t.Errorf("%s\n   compiled %s\ninterpreted %s", h.name, outcomes[0], outcomes[1])
+		}
+	}
+}
+
+// firstLine leaves out the stack that the engine shows.
+func firstLine(err error) string {
+	if err == nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +64,9 @@ const epoch = int64(time.Second)
 
 // stackBytes is how deep a guest may call, by the bounds of package meter.
 const stackBytes = 1 << 20
+
+// engineStack is how the engine says that its own stack has ended. Only its interpreter does, which takes calls 2,000 deep.
+const engineStack = "wasm error: stack overflow"
 
 // instanceKey finds the instance in the context that a host function gets.
 type instanceKey struct{}
@@ -274,7 +278,7 @@ func (in *instance) failure(function string, err error) error {
 		return nil
 	case in.hostErr != nil:
 		err = in.hostErr
-	case int32(in.depth.Get()) < 0:
+	case int32(in.depth.Get()) < 0, strings.Contains(err.Error(), engineStack):
 		err = ErrStack
 	default:
 		return &TrapError{Module: in.module.name, Function: function, Err: err}

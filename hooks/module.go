@@ -67,7 +67,7 @@ func (b *Bundle) compile(ctx context.Context, name string, code []byte) (*module
 		return refuse(err, "%v", err)
 	}
 	rewritten := parsed.Encode()
-	if h.options.Compiler != nil {
+	if h.options.Compiler != nil && !h.options.Interpreter {
 		if err := h.compileApart(ctx, rewritten); err != nil {
 			if ctx.Err() != nil {
 				return nil, fmt.Errorf("hooks: load module %q: %w", name, ctx.Err())

@@ -24,7 +24,11 @@ type Options struct {
 	CompileBytes int64         // 1 GiB: memory for compiling one module
 
 	// A bundle's manifest may set those that Limits has as it needs, up to Ceiling.
-	Ceiling     Limits        // zero fields: what docs/abi.md lists, and never less than the defaults below
+	Ceiling Limits // zero fields: what docs/abi.md lists, and never less than the defaults below
+	// Interpreter runs guests without compiling them, many times slower, with the same verdicts for the same fuel: for the day on
+	// which a fault in the engine's compiler becomes known. Only a guest that calls more than 2,000 deep fails here and not
+	// there. Nothing is cached, and Compiler is not used.
+	Interpreter bool
 	MemoryPages uint32        // 256: pages of 64 KiB that one instance may have
 	ModuleBytes int64         // 8 MiB: size of one module
 	EventBytes  int           // 256 KiB: size of one event; what alloc is asked for

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/hooks/hooktest"
@@ -21,6 +22,9 @@ func TestSDK(t *testing.T) {
 				bundles = append(bundles, hooktest.Load(t, options, wasm))
 			}
 			t.Run("conforms", func(t *testing.T) { hooktest.ConformanceOf(t, bundles[0]) })
+			interpreted := hooktest.Load(t, hooks.Options{Interpreter: true, InitTime: time.Minute, PolicyTime: time.Minute, HookTime: time.Minute}, wasm)
+			t.Run("conforms when it is interpreted", func(t *testing.T) { hooktest.ConformanceOf(t, interpreted) })
+			bundles = append(bundles, interpreted)
 			t.Run("answers the same event in the same way for the same fuel", func(t *testing.T) { sameVerdictSameFuel(t, bundles) })
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"math/rand"
+	"os"
+	"path/filepath"
 	goruntime "runtime"
 	"slices"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	. "github.com/sluice-edge/sluice/hooks/hooktest"
 	"github.com/sluice-edge/sluice/hooks/meter"
 	"github.com/sluice-edge/sluice/hooks/wasmbin"
+	"github.com/sluice-edge/sluice/hooks/wat"
 )
 
 func TestRewriteRefusesShapesAndSaysWhy(t *testing.T) {
@@ -117,6 +120,23 @@ func FuzzRewrite(f *testing.F) {
 		Globals: []wasmbin.Global{{Type: wasmbin.I32, Mutable: true, Init: []byte{0x41, 0, 0x0b}}}}.Wasm())
 	f.Add(Guest{Policy: Op(0x02, 0x7e, 0x42, 0x01, 0x20, 0x00, 0x04, 0x40, 0x0f, 0x05, 0x03, 0x40, 0x20, 0x01, 0x0d, 0x00, 0x0b, 0x0b, 0x41, 0x01, 0x40, 0x00, 0x1a, 0x0b)}.Wasm())
 	f.Add(Guest{Policy: Code(Op(0x20, 0x00, 0x41, 0x00, 0x20, 0x01, 0xfc, 0x0b, 0x00), Op(0x02, 0x40, 0x20, 0x00, 0x0e, 0x01, 0x00, 0x01, 0x0b), I64Const(1))}.Wasm())
+	for _, pattern := range []string{"testdata/*.wat", "../testdata/*.wat"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			f.Fatalf("%s: %v", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			code, err := wat.Assemble(string(text))
+			if err != nil {
+				f.Fatalf("%s: %v", file, err)
+			}
+			f.Add(code)
+		}
+	}
 	f.Fuzz(func(t *testing.T, code []byte) {
 		m, err := wasmbin.Decode(code)
 		if err != nil {

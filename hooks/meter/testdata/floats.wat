@@ -1,0 +1,15 @@
+;; Conversions, choices and comparisons of floating-point numbers at their edges.
+(module
+  (func (export "f") (param $x i32) (result i64) (local $a f64) (local $b f64) (local $y i64)
+    (local.set $a (f64.convert_i32_s (local.get $x)))
+    (local.set $b (f64.div (local.get $a) (f64.const 0)))
+    (local.set $y (i64.trunc_sat_f64_u (f64.mul (local.get $a) (f64.const 4294967296))))
+    (local.set $y (i64.add (local.get $y) (i64.trunc_sat_f64_s (local.get $b))))
+    (local.set $y (i64.add (local.get $y) (i64.extend_i32_u (i32.trunc_sat_f64_u (f64.neg (local.get $a))))))
+    (local.set $y (i64.add (local.get $y) (i64.trunc_sat_f32_s (f32.demote_f64 (local.get $a)))))
+    (local.set $y (i64.add (local.get $y) (i64.trunc_sat_f64_s (select (local.get $a) (f64.const 0.5) (f64.lt (local.get $a) (local.get $b))))))
+    (local.set $y (i64.rotl (local.get $y) (i64.trunc_sat_f64_s (f64.nearest (f64.div (local.get $a) (f64.const 2))))))
+    (if (f64.ne (local.get $b) (local.get $b)) (then (local.set $y (i64.add (local.get $y) (i64.const 1)))))
+    (if (f64.ge (f64.min (local.get $a) (f64.const -0)) (f64.const 0)) (then (local.set $y (i64.add (local.get $y) (i64.const 16)))))
+    (if (i64.lt_s (i64.reinterpret_f64 (f64.copysign (f64.const 1) (local.get $a))) (i64.const 0)) (then (local.set $y (i64.sub (local.get $y) (i64.const 3)))))
+    (i64.add (local.get $y) (i64.trunc_sat_f64_s (f64.copysign (f64.const 7) (f64.convert_i64_u (i64.extend_i32_s (local.get $x))))))))

@@ -1,0 +1,16 @@
+;; Values narrowed and widened, signed and unsigned, from memory, globals and arithmetic, at the edges of their widths.
+(module
+  (memory (export "memory") 1)
+  (global $g i32 (i32.const -1))
+  (global $h (mut i32) (i32.const 0))
+  (func (export "f") (param $x i32) (result i64) (local $y i64)
+    (i32.store (i32.const 8) (local.get $x))
+    (global.set $h (local.get $x))
+    (local.set $y (i64.add (i64.extend_i32_u (global.get $g)) (i64.extend_i32_s (global.get $h))))
+    (local.set $y (i64.rotl (i64.add (local.get $y) (i64.load8_s (i32.const 8))) (i64.const 5)))
+    (local.set $y (i64.rotl (i64.add (local.get $y) (i64.load16_s (i32.const 8))) (i64.const 5)))
+    (local.set $y (i64.rotl (i64.xor (local.get $y) (i64.load32_s (i32.const 8))) (i64.const 5)))
+    (local.set $y (i64.rotl (i64.xor (local.get $y) (i64.extend8_s (local.get $y))) (i64.const 5)))
+    (local.set $y (i64.add (local.get $y) (i64.extend_i32_u (i32.extend16_s (i32.shl (local.get $x) (i32.const 33))))))
+    (local.set $y (i64.sub (local.get $y) (i64.extend_i32_u (i32.wrap_i64 (i64.shl (local.get $y) (i64.const 65))))))
+    (i64.add (local.get $y) (i64.extend_i32_s (i32.load8_s offset=1 (i32.add (i32.const 8) (i32.and (local.get $x) (i32.const 3))))))))
