@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,7 @@ import (
 	"github.com/sluice-edge/sluice/hooks"
 	. "github.com/sluice-edge/sluice/hooks/hooktest"
 	"github.com/sluice-edge/sluice/hooks/wasmbin"
+	"github.com/sluice-edge/sluice/hooks/wat"
 )
 
 var forever = Op(0x03, 0x40, 0x0c, 0x00, 0x0b, 0x00) // loop br 0 end unreachable
@@ -357,28 +360,45 @@ func TestFuelIsTheSameEveryTime(t *testing.T) {
 	}
 }
 
-// A guest that runs must not keep the garbage collector from stopping the world.
+// A guest that runs must not keep the garbage collector from stopping the world: neither one that does much for its fuel, nor one
+// that waits for memory at each step.
 func TestGuestsYieldToTheCollector(t *testing.T) {
-	bundle := Load(t, hooks.Options{PolicyFuel: 1 << 50, PolicyTime: 500 * time.Millisecond}, Guest{Policy: forever}.Wasm())
+	text, err := os.ReadFile("testdata/pointer_chase.wat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chase, err := wat.Assemble(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, wasm := range map[string][]byte{"a loop": Guest{Policy: forever}.Wasm(), "a pointer chase": chase} {
+		t.Run(name, func(t *testing.T) { yieldsToTheCollector(t, wasm) })
+	}
+}
+
+func yieldsToTheCollector(t *testing.T, wasm []byte) {
+	bundle := loadManifest(t, NewHost(t, hooks.Options{PolicyFuel: 1 << 50, PolicyTime: 1500 * time.Millisecond}), readable, wasm, hooks.LoadOptions{})
 	done := make(chan error)
 	go func() {
 		_, err := bundle.Policy(context.Background(), insert(`{}`))
 		done <- err
 	}()
-	var worst time.Duration
+	var pauses []time.Duration
 	for {
 		begin := time.Now()
 		goruntime.GC()
-		worst = max(worst, time.Since(begin))
+		pauses = append(pauses, time.Since(begin))
 		select {
 		case err := <-done:
 			if !errors.Is(err, hooks.ErrTimeout) {
 				t.Errorf("the endless guest ended with %v", err)
 			}
-			if worst > 400*time.Millisecond {
-				t.Errorf("a collection took %v", worst)
+			slices.Sort(pauses)
+			t.Logf("%d collections, the middle one took %v, the longest %v", len(pauses), pauses[len(pauses)/2], pauses[len(pauses)-1])
+			// How long each takes is up to the machine, too. A guest that does not yield lets none end before it does.
+			if len(pauses) < 5 {
+				t.Error("the guest has kept the collector waiting")
 			}
-			t.Logf("longest collection %v", worst)
 			return
 		default:
 		}

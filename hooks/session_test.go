@@ -492,3 +492,45 @@ func TestAnAnswerThatIsLateIsTheSame(t *testing.T) {
 		t.Errorf("a guest that goes on: %+v, %v", d, err)
 	}
 }
+
+// gate is a Reader that says when it is asked, and answers when it is let.
+type gate struct {
+	Documents
+	asked, open chan struct{}
+}
+
+func (g gate) Get(ctx context.Context, collection string, id, dst []byte, most int) ([]byte, error) {
+	g.asked <- struct{}{}
+	<-g.open
+	return g.Documents.Get(ctx, collection, id, dst, most)
+}
+
+// A project whose guests keep all their instances busy makes its own callers wait, and nobody else's: instances belong to a module.
+func TestABusyProjectKeepsNobodyElseWaiting(t *testing.T) {
+	const instances = 2
+	host := NewHost(t, hooks.Options{Instances: instances, QueueTime: 50 * time.Millisecond, PolicyTime: time.Minute})
+	slow := loadManifest(t, host, readable, reading("m", Code(read(0, "m", 10), Op(0x1a), I64Const(1))).Wasm(), hooks.LoadOptions{})
+	good := load(t, host, Guest{Policy: I64Const(1)}.Wasm())
+	busy := gate{asked: make(chan struct{}), open: make(chan struct{})}
+	var group sync.WaitGroup
+	for range instances {
+		group.Go(func() {
+			s := session(t, slow, busy)
+			defer s.End()
+			if d, err := s.Policy(context.Background(), insert(`{}`)); err != nil || !d.Allow {
+				t.Errorf("%+v, %v", d, err)
+			}
+		})
+		<-busy.asked
+	}
+	for range 100 {
+		if d, err := good.Policy(context.Background(), insert(`{}`)); err != nil || !d.Allow {
+			t.Fatalf("a good project's call beside it: %+v, %v", d, err)
+		}
+	}
+	if _, err := slow.Policy(context.Background(), insert(`{}`)); !errors.Is(err, hooks.ErrBusy) {
+		t.Errorf("one call more of its own: %v", err)
+	}
+	close(busy.open)
+	group.Wait()
+}

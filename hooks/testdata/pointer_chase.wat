@@ -9,6 +9,7 @@
     (loop $fill
       (i32.store (local.get $at) (i32.and (i32.add (i32.mul (local.get $at) (i32.const 1664525)) (i32.const 1013904224)) (i32.const 0xfffffc)))
       (br_if $fill (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 4096))) (i32.const 0x1000000))))
+    (local.set $at (i32.const 0))
     (loop $again
       (local.set $at (i32.and (i32.add (i32.load (local.get $at)) (i32.const 0x10fc4)) (i32.const 0xfff000)))
       (br $again))
