@@ -44,6 +44,16 @@ func (db *DB) Apply(group []*Batch) ([]Result, error) {
 func (db *DB) apply(jobs []*job) (err error) {
 	db.applyMu.Lock()
 	defer db.applyMu.Unlock()
+	err = db.applyGroup(jobs)
+	if overFile(err) {
+		db.oneByOne(jobs)
+		return nil
+	}
+	return err
+}
+
+// applyGroup applies jobs in one transaction. Guarded by applyMu.
+func (db *DB) applyGroup(jobs []*job) (err error) {
 	if err := db.writable(); err != nil {
 		return err
 	}
@@ -55,7 +65,10 @@ func (db *DB) apply(jobs []*job) (err error) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
 		}
-		if err != nil {
+		switch {
+		case overFile(err):
+			w.undo()
+		case err != nil:
 			err = w.abandon(err)
 		}
 	}()
@@ -68,6 +81,12 @@ func (db *DB) apply(jobs []*job) (err error) {
 		}
 	}
 	return w.commit()
+}
+
+// judged is a batch and the place of its verdict in the log.
+type judged struct {
+	id  BatchID
+	seq uint64
 }
 
 // writer is the state of the one write transaction at a time. Guarded by
@@ -86,6 +105,10 @@ type writer struct {
 	tightens bool          // it ends relaxed durability
 	every    time.Duration // may be off the disk for that long; 0: not at all
 	maxBytes int64         // quota of the documents' bytes, < 0: none
+	maxFile  int64         // quota of the file's bytes, 0: none
+
+	noted     []BatchID // added to DB.seen by this transaction
+	forgotten []judged  // and taken out of it
 
 	settings, counters, log *bolt.Bucket
 
@@ -130,7 +153,8 @@ func (w *writer) begin(db *DB) error {
 	}
 	clear(w.open)
 	w.opened, w.arena = w.opened[:0], w.arena[:0]
-	return errors.Join(w.loadQuota(), w.loadSync())
+	w.noted, w.forgotten = w.noted[:0], w.forgotten[:0]
+	return errors.Join(w.loadQuota(), w.loadFileQuota(), w.loadSync())
 }
 
 // sequentialFill packs pages that are only appended to: ids and seqs grow.
@@ -225,6 +249,7 @@ func (w *writer) record(b *Batch, refused *refusal) error {
 		return err
 	}
 	w.db.seen[b.ID] = w.st.seq
+	w.noted = append(w.noted, b.ID)
 	if w.st.seq%logTrim != 0 || w.st.seq <= LogRows {
 		return nil
 	}
@@ -236,6 +261,7 @@ func (w *writer) record(b *Batch, refused *refusal) error {
 		}
 		if old, err := openLogRow(key[:], v); err == nil {
 			delete(w.db.seen, old.batch)
+			w.forgotten = append(w.forgotten, judged{old.batch, seq})
 		} else { // it rotted, and its id with it
 			maps.DeleteFunc(w.db.seen, func(_ BatchID, s uint64) bool { return s == seq })
 		}
@@ -279,6 +305,7 @@ func (w *writer) commit() error {
 	w.db.hook("before commit")
 	w.committing = true
 	w.pace()
+	w.boundFile()
 	if err := w.commitTx(); err != nil {
 		return err
 	}

@@ -170,19 +170,6 @@ func TestFailureInApply(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a file that does not grow", func(t *testing.T) {
-		db := kvtest.Open(t)
-		kvtest.Commit(t, db, kvtest.Collection("posts"))
-		db.Bolt().MaxSize = 64 << 10
-		big := kvtest.Batch(kvtest.Put("posts", kvtest.ID(1), `{"x":"`+strings.Repeat("x", 1<<20)+`"}`))
-		if _, err := db.Commit(context.Background(), big); !errors.Is(err, kv.ErrUnknownOutcome) {
-			t.Errorf("got %v", err)
-		}
-		recovered(t, db)
-		if commit, err := db.Commit(context.Background(), big); err != nil || commit != 2 {
-			t.Errorf("the same batch again: %d, %v", commit, err)
-		}
-	})
 }
 
 // recovered waits until writing goes on.

@@ -55,6 +55,9 @@
 // what came after the last checkpoint and nothing else, a process that dies
 // loses nothing. [DB.Sync] waits for the disk.
 //
+// The setting kv.maxBytes bounds the documents' bytes, kv.maxFileBytes those of
+// the file: a batch that would pass either is refused ([QuotaError]).
+//
 // [DB.Compact] writes the file anew and exchanges it by a rename; snapshots
 // keep the file that they began in.
 //

@@ -87,13 +87,18 @@ func (e *UniqueError) Error() string {
 		e.ID, e.Other, e.Collection, strings.Join(e.Fields, ", "))
 }
 
-// QuotaError: the documents' bytes would pass the setting kv.maxBytes.
+// QuotaError: the documents' bytes would pass the setting kv.maxBytes, or those
+// of the file the setting kv.maxFileBytes. Nothing happened.
 type QuotaError struct {
 	Limit int64 // bytes
-	Want  int64 // bytes after the batch
+	Want  int64 // bytes after the batch; at least so many, of the file
+	File  bool
 }
 
 func (e *QuotaError) Error() string {
+	if e.File {
+		return fmt.Sprintf("the file would take more than %d bytes, which is its quota", e.Limit)
+	}
 	return fmt.Sprintf("documents would take %d bytes, the quota is %d", e.Want, e.Limit)
 }
 

@@ -182,7 +182,7 @@ func (j *job) validateOp(i int, op *Op) error {
 			return malformed("operation %d puts something that is no object", i)
 		}
 	case OpSetting:
-		if _, ok := parseMaxBytes(op.Value); name == settingMaxBytes && op.Value != nil && !ok {
+		if _, ok := parseMaxBytes(op.Value); (name == settingMaxBytes || name == settingMaxFile) && op.Value != nil && !ok {
 			return malformed("setting %s is not a decimal number of bytes", name)
 		}
 		if _, ok := parseSyncMillis(op.Value); name == settingSync && op.Value != nil && !ok {

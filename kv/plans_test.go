@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -120,6 +121,8 @@ func TestPagesGoOnWhileDocumentsChange(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			done := sync.OnceFunc(s.Close) // also when the page is wrong
+			t.Cleanup(done)
 			c, _ := s.Collection("posts")
 			var now []stored
 			for _, d := range find(t, s, c, &kv.Query{Limit: 1000}).Docs {
@@ -143,12 +146,12 @@ func TestPagesGoOnWhileDocumentsChange(t *testing.T) {
 				t.Fatalf("%+v by %s: no next page, and %d follow", q, page.Plan, len(all)-len(got))
 			}
 			if page.Next == nil {
-				s.Close()
+				done()
 				return
 			}
 			end := page.Docs[len(page.Docs)-1]
 			last, q.After = &stored{end.ID, kvtest.Decode(end.JSON)}, page.Next
-			s.Close()
+			done()
 			var ops []kv.Op
 			for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(0, 30), 0, 3, rapid.ID).Draw(t, "changed") {
 				if id := kvtest.ID(n); pick(3) == 0 {

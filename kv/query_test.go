@@ -160,7 +160,7 @@ func inOrder(q *kv.Query) func(a, b stored) int {
 			if k.Desc {
 				order = -order
 			}
-			if order != 0 {
+			if order != 0 || k.Path == "_id" { // the id decides, also between two states of one document
 				return order
 			}
 		}

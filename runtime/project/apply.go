@@ -230,16 +230,16 @@ func addConfig(b *kv.Batch, old, cfg *Config) error {
 		return err
 	}
 	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpSetting, Name: SettingConfig, Value: raw})
-	var quota []byte
-	if cfg.Limits.DatabaseBytes > 0 {
-		quota = strconv.AppendInt(nil, cfg.Limits.DatabaseBytes, 10)
+	for _, set := range []struct {
+		name  string
+		value int64 // 0: the setting is dropped
+	}{{settingMaxBytes, cfg.Limits.DatabaseBytes}, {settingMaxFile, cfg.Limits.FileBytes}, {settingSyncMillis, int64(cfg.SyncMillis)}} {
+		op := kv.Op{Kind: kv.OpSetting, Name: set.name}
+		if set.value > 0 {
+			op.Value = strconv.AppendInt(nil, set.value, 10)
+		}
+		b.Ops = append(b.Ops, op)
 	}
-	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpSetting, Name: settingMaxBytes, Value: quota})
-	var sync []byte
-	if cfg.Durability == DurabilityRelaxed {
-		sync = strconv.AppendInt(nil, int64(cfg.SyncMillis), 10)
-	}
-	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpSetting, Name: settingSyncMillis, Value: sync})
 
 	before := map[string][]byte{}
 	if old != nil {

@@ -151,6 +151,7 @@ func (r *fileReader) config(n *yaml.Node, c *Config) {
 				{"bodyBytes", func(n *yaml.Node, path string) { c.Limits.BodyBytes = r.size(n, path) }},
 				{"databaseBytes", func(n *yaml.Node, path string) { c.Limits.DatabaseBytes = r.size(n, path) }},
 				{"fieldLevels", func(n *yaml.Node, path string) { c.Limits.FieldLevels = int(r.integer(n, path)) }},
+				{"fileBytes", func(n *yaml.Node, path string) { c.Limits.FileBytes = r.size(n, path) }},
 			})
 		}},
 		{"durability", r.textInto(&c.Durability)},

@@ -26,6 +26,7 @@ const (
 	SettingBundle = "bundle"
 
 	settingMaxBytes   = "kv.maxBytes"
+	settingMaxFile    = "kv.maxFileBytes"
 	settingSyncMillis = "kv.syncMillis"
 )
 

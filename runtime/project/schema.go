@@ -39,6 +39,7 @@ type Limits struct {
 	BodyBytes     int64 `json:"bodyBytes"`     // 1 MiB; one JSON request body
 	DatabaseBytes int64 `json:"databaseBytes"` // 0 = no limit; all documents together
 	FieldLevels   int   `json:"fieldLevels"`   // 3; fields, their fields, and so on, 1 to 8
+	FileBytes     int64 `json:"fileBytes"`     // 0 = no limit; the project's file, with its indexes and free space
 }
 
 // Collection is a named set of documents under one schema and one set of access rules.

@@ -85,6 +85,9 @@ func (c *Config) Validate() error {
 	if c.Limits.DatabaseBytes < 0 {
 		v.addf("limits.databaseBytes", "must not be negative; 0 means no limit")
 	}
+	if n := c.Limits.FileBytes; n != 0 && n < minFileBytes {
+		v.addf("limits.fileBytes", "must be at least %d bytes; 0 means no limit", minFileBytes)
+	}
 	v.durability(c)
 	v.collections(c)
 	v.accounts(c)
@@ -93,6 +96,9 @@ func (c *Config) Validate() error {
 	}
 	return &ConfigError{Problems: v.problems}
 }
+
+// minFileBytes leaves room for the log of changes and a few documents.
+const minFileBytes = 1 << 20
 
 func (v *validator) durability(c *Config) {
 	switch c.Durability {
