@@ -162,7 +162,8 @@ func insert(after string) *hooks.Event {
 
 func TestReportsOfModules(t *testing.T) {
 	host := NewHost(t, hooks.Options{})
-	guest := Guest{Imports: []wasmbin.Import{{Module: "sluice", Name: "log", Type: TypeLog}}, Init: Code(Op(0x01), Op(0x41, 0x07), Op(0x1a))}.Wasm()
+	log := wasmbin.Import{Module: "sluice", Name: "log", Type: TypeLog}
+	guest := Guest{Imports: []wasmbin.Import{log, log}, Init: Code(Op(0x01), Op(0x41, 0x07), Op(0x1a))}.Wasm()
 	report, err := host.Inspect(context.Background(), "guest.wasm", guest)
 	if err != nil {
 		t.Fatal(err)
