@@ -57,7 +57,8 @@ type accessEntry struct {
 	Duration  time.Duration
 	Bytes     int
 	Reason    string
-	Fuel      uint64
+	Fuel      uint64 // that guests spent
+	Budget    uint64 // that they could have spent
 }
 
 func (l *accessLog) log(e *accessEntry) {
@@ -90,6 +91,8 @@ func (l *accessLog) log(e *accessEntry) {
 	if e.Fuel != 0 {
 		b = append(b, `,"fuel":`...)
 		b = strconv.AppendUint(b, e.Fuel, 10)
+		b = append(b, `,"budget":`...)
+		b = strconv.AppendUint(b, e.Budget, 10)
 	}
 	b = append(b, '}', '\n')
 	l.line = b

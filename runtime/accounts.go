@@ -113,11 +113,17 @@ func signup(r *request) error {
 		return err
 	}
 	_, err = r.commit(func() (*kv.Batch, error) {
-		r.state = r.project.State()
-		if err := accountsEnabled(r); err != nil { // the schema may be another one by now
+		defer r.closeSnapshot()
+		if err := r.holdAccounts(); err != nil { // the schema may be another one by now
 			return nil, err
 		}
-		if doc, err = r.newAccount(id, email, hash); err != nil {
+		if doc, err = r.newAccount(id, email, hash, r.body); err != nil {
+			return nil, err
+		}
+		if doc, err = r.judgeSignup(id, email, hash, doc); err != nil {
+			return nil, err
+		}
+		if err := r.askClaims(id.String(), doc); err != nil {
 			return nil, err
 		}
 		if err := r.beginBatch(); err != nil {
@@ -126,6 +132,7 @@ func signup(r *request) error {
 		b := &r.batch
 		b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: project.Users, ID: id})
 		b.Ops = append(b.Ops, kv.Op{Kind: kv.OpPut, Collection: project.Users, ID: id, Value: doc})
+		r.addReads()
 		return b, session.put(b)
 	})
 	var unique *kv.UniqueError
@@ -155,9 +162,9 @@ func (r *request) newCredentials() (email, password string, err error) {
 	return email, password, nil
 }
 
-// newAccount builds the document of a new user: the e-mail, the password's hash, and of the rest of the body only what
-// the schema declares and a user may set. A required name that is missing is made from the address.
-func (r *request) newAccount(id kv.DocID, email, hash string) ([]byte, error) {
+// newAccount builds the document of a new user: the e-mail, the password's hash, and of the rest of what was sent, or made by a
+// hook, only what the schema declares and a user may set. A required name that is missing is made from the address.
+func (r *request) newAccount(id kv.DocID, email, hash string, from jsondoc.Value) ([]byte, error) {
 	b := append(r.scratch[:0], `{"email":`...)
 	b = jsondoc.AppendString(b, email)
 	b = append(b, `,"password":`...)
@@ -172,7 +179,7 @@ func (r *request) newAccount(id kv.DocID, email, hash string) ([]byte, error) {
 			}
 		case slices.Contains(serverOnly, f.Key):
 		default:
-			if v := r.body.Get(f.Key); v.Exists() && !isBlank(v) {
+			if v := from.Get(f.Key); v.Exists() && !isBlank(v) {
 				b = appendMember(b, f.Key, v.Append(nil))
 			} else if f.Required && (f.Key == fieldUsername || f.Key == fieldName) {
 				b = appendMember(b, f.Key, jsondoc.AppendString(nil, nameFrom(email)))

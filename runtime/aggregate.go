@@ -19,7 +19,7 @@ var (
 // aggregateDocuments answers POST /api/data/{collection}/aggregate: a pipeline over the documents that a list would show
 // this caller, and no others.
 func aggregateDocuments(r *request) error {
-	if err := r.mayRead(); err != nil {
+	if err := r.bound("access", r.mayRead()); err != nil {
 		return err
 	}
 	pipeline, err := aggregate.Parse(r.body)
@@ -28,7 +28,9 @@ func aggregateDocuments(r *request) error {
 	}
 	// In the order of insertion, which $first, $last, $push and $limit go by.
 	q := kv.Query{Where: pipeline.Where(), Sort: []kv.SortKey{{Path: "_id"}}, Limit: kv.DefaultBudget}
-	r.restrict(&q)
+	if err := r.told("scope", r.narrow(&q, false)); err != nil {
+		return err
+	}
 	snap, err := r.snapshot()
 	if err != nil {
 		return err

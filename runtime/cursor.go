@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/sluice-edge/sluice/hooks"
 )
 
 // A cursor is a place in a list: kv's position behind the last document of a page, sealed with a MAC over the project's
@@ -40,8 +42,9 @@ func (r *request) cursorSum(next []byte) []byte {
 	}
 	part([]byte(r.collection.Name))
 	part([]byte(r.role.String()))
-	if r.readsOwnOnly() {
+	if r.readsOwnOnly() || r.asksReader(r.collection, hooks.OpFilter) || r.asksReader(r.collection, hooks.OpRead) {
 		part([]byte(r.user.UserID))
+		part([]byte(r.user.Custom))
 	}
 	for _, p := range listParameters(r.http.QueryArgs()) {
 		part([]byte(p))

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -74,23 +73,6 @@ func (r *request) recordRefusal(e *Error) {
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// guestCause finds what a guest's failure says about the guest.
-func guestCause(cause error) *guestNo {
-	v := &guestNo{cause: cause}
-	var trap *hooks.TrapError
-	var abi *hooks.ABIError
-	var threw *hooks.ScriptError
-	switch {
-	case errors.As(cause, &trap):
-		v.module = trap.Module
-	case errors.As(cause, &abi):
-		v.module = abi.Module
-	case errors.As(cause, &threw):
-		v.module = threw.Module
-	}
-	return v
-}
 
 // seldom lets one in a second through, so that a caller who makes a guest fail over and over cannot fill the server's log.
 // Each failure is in the project's log of decisions.

@@ -33,6 +33,12 @@ func getDocument(r *request) error {
 	if !r.owns(doc.JSON) && r.readsOwnOnly() {
 		return r.told("owner", errDocumentNotFound.hiding(errNotOwner)) // like a missing one, or an id could be probed
 	}
+	if r.asksReader(r.collection, hooks.OpRead) || r.asksReader(r.collection, hooks.OpFilter) {
+		c, _ := r.snap.Collection(r.collection.Name)
+		if err := r.maySee(r.collection, c, &doc); err != nil {
+			return hidden(err)
+		}
+	}
 	if len(r.http.URI().QueryString()) > 0 {
 		if err := r.query.parseShape(r.http.QueryArgs(), r.collection); err != nil {
 			return err
@@ -87,7 +93,9 @@ func listDocuments(r *request) error {
 	if err := r.told("query", r.query.parse(r.http.QueryArgs(), r.collection)); err != nil {
 		return err
 	}
-	r.restrict(&r.query.Query)
+	if err := r.told("scope", r.narrow(&r.query.Query, true)); err != nil {
+		return err
+	}
 	snap, err := r.snapshot()
 	if err != nil {
 		return err
@@ -107,7 +115,7 @@ func listDocuments(r *request) error {
 			return err
 		}
 	}
-	page, err := snap.Find(r.reading(), c, &r.query.Query)
+	page, err := r.find(snap, c)
 	if err := r.told("find", err); err != nil {
 		return err
 	}

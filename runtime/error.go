@@ -137,6 +137,10 @@ var (
 	errRefreshUsed        = reason(403, "refresh.used", "Refresh token is invalid or already used")
 	errRefreshMismatch    = reason(403, "refresh.mismatch", "Refresh token mismatch")
 	errRefreshUserMissing = reason(401, "refresh.user_missing", "User not found for refresh token")
+	errSignupRejected     = denial(422, "signup.rejected", "The project does not accept this account.")
+	errSignupFailed       = denial(422, "signup.error", "The project could not judge the account, so it was not made.")
+	errClaimsDenied       = denial(403, "claims.denied", "The project does not let this account log in.")
+	errClaimsFailed       = denial(403, "claims.error", "The project could not say what this account may do, so it was not logged in.")
 	errHashingBusy        = retry("busy.passwords", "Too many logins at once. Please try again shortly.")
 )
 
@@ -163,6 +167,7 @@ var (
 	errNotOwner        = denial(403, "rls.not_owner", "You can only modify your own document.")
 	errNoPolicy        = denial(403, "rls.no_policy", "This collection leaves it to a policy who may do this, and no deployed policy is bound to it.")
 	errPolicyDenied    = denial(403, "policy.denied", "The project's policy does not allow this.")
+	errNotCountable    = denial(403, "policy.not_countable", "A read policy decides here about each document, so that they cannot be aggregated. A filter can take its place.")
 	errPolicyFailed    = denial(403, "policy.error", "The project's policy could not decide, so the request was refused.")
 	errHookRejected    = denial(422, "hook.rejected", "The project's write hook refused this document.")
 	errHookFailed      = denial(422, "hook.error", "The project's write hook failed, so nothing was written.")

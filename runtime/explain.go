@@ -40,21 +40,23 @@ const (
 
 // check is one check of an explained request.
 type check struct {
-	Check      string          `json:"check"`
-	Outcome    string          `json:"outcome"`
-	Operation  *int            `json:"operation,omitempty"` // place among several changes, from 0
-	Collection string          `json:"collection,omitempty"`
-	Module     string          `json:"module,omitempty"` // the guest that was asked
-	Status     int             `json:"status,omitempty"` // of a refusal, as are the next two
-	Reason     string          `json:"reason,omitempty"`
-	Message    string          `json:"message,omitempty"`
-	Code       string          `json:"code,omitempty"`  // the guest's own word
-	Cause      string          `json:"cause,omitempty"` // of a guest's failure
-	Fuel       uint64          `json:"fuel,omitempty"`
-	Budget     uint64          `json:"budget,omitempty"`
-	Note       string          `json:"note,omitempty"`
-	Document   json.RawMessage `json:"document,omitempty"` // that a hook made
-	Millis     float64         `json:"durationMs"`
+	Check      string            `json:"check"`
+	Outcome    string            `json:"outcome"`
+	Operation  *int              `json:"operation,omitempty"` // place among several changes, from 0
+	Collection string            `json:"collection,omitempty"`
+	Module     string            `json:"module,omitempty"` // the guest that was asked
+	Status     int               `json:"status,omitempty"` // of a refusal, as are the next two
+	Reason     string            `json:"reason,omitempty"`
+	Message    string            `json:"message,omitempty"`
+	Code       string            `json:"code,omitempty"`  // the guest's own word
+	Cause      string            `json:"cause,omitempty"` // of a guest's failure
+	Fuel       uint64            `json:"fuel,omitempty"`
+	Budget     uint64            `json:"budget,omitempty"`
+	HostCalls  int               `json:"hostCalls,omitempty"` // documents that the guest read
+	Note       string            `json:"note,omitempty"`
+	Document   json.RawMessage   `json:"document,omitempty"` // that a hook made
+	Filters    []json.RawMessage `json:"filters,omitempty"`  // predicates that joined the query
+	Millis     float64           `json:"durationMs"`         // of a guest, its own; else since the check before
 }
 
 // explanation gathers the checks of one request.
@@ -78,7 +80,10 @@ func (x *explanation) begin(now func() time.Time) {
 // add appends a check and gives it the time since the last one.
 func (x *explanation) add(c check) {
 	now := x.now()
-	c.Operation, c.Collection, c.Millis = x.at, cmp.Or(c.Collection, x.within), millis(now.Sub(x.last))
+	c.Operation, c.Collection = x.at, cmp.Or(c.Collection, x.within)
+	if c.Millis == 0 {
+		c.Millis = millis(now.Sub(x.last))
+	}
 	x.last = now
 	x.checks = append(x.checks, c)
 }
@@ -181,6 +186,9 @@ func namedIdentity(name string) (*identity, error) {
 func (r *request) identifyAs() error {
 	if as := r.explain.as; as != nil {
 		r.role, r.user = as.role, auth.Claims{UserID: as.userID}
+		if id, ok := kv.ParseDocID(as.userID); ok && as.role == auth.RolePublishable {
+			return r.claimsAs(id)
+		}
 	}
 	return nil
 }
@@ -267,14 +275,15 @@ type explained struct {
 	Decided *check          `json:"decidedBy,omitempty"` // the check that refused
 	Checks  []check         `json:"checks"`
 	Answer  json.RawMessage `json:"answer,omitempty"` // that the request would have been given
-	Fuel    uint64          `json:"fuel"`
+	Fuel    uint64          `json:"fuel"`             // of all guests together
+	Budget  uint64          `json:"budget"`           // that those could have spent
 	Millis  float64         `json:"durationMs"`
 }
 
 // explanation makes the account of a request that has gone its way, and ended in err.
 func (r *request) explained(err error) *explained {
 	x := r.explain
-	out := &explained{Outcome: "allowed", Status: r.http.Response.StatusCode(), Fuel: r.fuel, Millis: millis(x.now().Sub(x.began))}
+	out := &explained{Outcome: "allowed", Status: r.http.Response.StatusCode(), Fuel: r.fuel, Budget: r.budget, Millis: millis(x.now().Sub(x.began))}
 	out.Request.Method, out.Request.Route = string(r.http.Method()), r.route.pattern
 	out.Request.Role, out.Request.UserID = r.role.String(), r.user.UserID
 	if r.collection != nil {

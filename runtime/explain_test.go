@@ -52,7 +52,7 @@ func TestExplainedRequests(t *testing.T) {
 		{"a read", "GET", one, "", "nobody", "allowed", "200", "key passed, origin passed, users passed, user passed, collection passed, access passed, document passed", "data.answer.a", "1"},
 		{"a document that is not there", "GET", "/api/data/pairs/" + strings.Repeat("0", 24), "", "nobody", "refused", "404",
 			"key passed, origin passed, users passed, user passed, collection passed, access passed, document refused", "data.reason", "document.not_found"},
-		{"a list", "GET", "/api/data/pairs?a=1", "", "nobody", "allowed", "200", "key passed, origin passed, users passed, user passed, collection passed, access passed, query passed, find passed", "data.answer.data.total", "1"},
+		{"a list", "GET", "/api/data/pairs?a=1", "", "nobody", "allowed", "200", "key passed, origin passed, users passed, user passed, collection passed, access passed, query passed, scope passed, find passed", "data.answer.data.total", "1"},
 		{"a delete", "DELETE", one, "", aliceID, "allowed", "200",
 			"key passed, origin passed, users passed, user passed, collection passed, access passed, document passed, owner passed, revision passed, id passed, schema passed, owner afterwards passed, policy delete passed, commit passed", "data.answer.id", pair},
 	} {

@@ -239,7 +239,8 @@ func TestRollback(t *testing.T) {
 		}
 	}
 	for name, binding := range map[string]hooks.Binding{
-		"on reads":                 {Module: "all", Event: hooks.EventPolicy, Operations: []string{"read"}, Collections: []string{"pairs"}},
+		"on reads of accounts":     {Module: "all", Event: hooks.EventPolicy, Operations: []string{"read"}, Collections: []string{"users"}},
+		"on lists of accounts":     {Module: "all", Event: hooks.EventFilter, Collections: []string{"users"}},
 		"on a misspelt collection": {Module: "all", Event: hooks.EventPolicy, Collections: []string{"pair"}},
 		"on accounts":              {Module: "all", Event: hooks.EventBeforeInsert, Collections: []string{"users"}},
 	} {

@@ -10,7 +10,11 @@ import (
 // TestNonInterferenceOfAggregations asks both twins random pipelines: whatever a pipeline counts, sums, sorts or fails on,
 // it must be the same whether or not others own documents.
 func TestNonInterferenceOfAggregations(t *testing.T) {
-	w := newTwins(t, 11, true)
+	t.Run("documents of another user", func(t *testing.T) { aggregateTwins(t, newTwins(t, 11, true, false)) })
+	t.Run("documents that a filter hides", func(t *testing.T) { aggregateTwins(t, newTwins(t, 12, true, true)) })
+}
+
+func aggregateTwins(t *testing.T, w *twins) {
 	paths := []string{"text", "n", "flag", "due", "tags", "meta.likes", "slug", "note", "many", "userId", "author", "_id", "nothing"}
 	expression := func() string {
 		path := `"$` + w.pick(paths) + `"`

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/kv/jsondoc"
 	"github.com/sluice-edge/sluice/runtime/auth"
@@ -92,12 +94,33 @@ type twins struct {
 	refused    int
 }
 
+// hideByFilter leaves what is private to filters instead: the same documents must then be as unnoticeable.
+func (w *twins) hideByFilter() {
+	own := func(field string) []byte { return filterGuest(`{"where":{"` + field + `":"` + twinAlice + `"}}`) }
+	manifest := hooks.Manifest{
+		Modules:  []hooks.Module{{Name: "notes", File: "notes.wasm"}, {Name: "cards", File: "cards.wasm"}},
+		Bindings: []hooks.Binding{{Module: "notes", Event: hooks.EventFilter, Collections: []string{"notes"}}, {Module: "cards", Event: hooks.EventFilter, Collections: []string{"cards"}}},
+	}
+	for _, p := range []*tenant{w.full, w.twin} {
+		if _, err := w.server.registry.Deploy(context.Background(), p.Project, manifest, map[string][]byte{"notes.wasm": own("userId"), "cards.wasm": own("author")}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
 // newTwins fills both projects. odd says whether foreign documents have owner fields that are nobody's id, one of which
 // might be taken for alice's.
-func newTwins(t *testing.T, seed uint64, odd bool) *twins {
+func newTwins(t *testing.T, seed uint64, odd, custom bool) *twins {
 	n := newTestNode(t)
-	w := &twins{testNode: n, rng: rand.New(rand.NewPCG(seed, 1)), full: n.apply(fmt.Sprintf(twinProject, "full")), twin: n.apply(fmt.Sprintf(twinProject, "twin")),
+	file := twinProject
+	if custom {
+		file = strings.NewReplacer("mode: private, ownerField", "mode: custom, ownerField", "mode: private}", "mode: custom, ownerField: userId}").Replace(file)
+	}
+	w := &twins{testNode: n, rng: rand.New(rand.NewPCG(seed, 1)), full: n.apply(fmt.Sprintf(file, "full")), twin: n.apply(fmt.Sprintf(file, "twin")),
 		own: map[string][]string{}, foreign: map[string][]string{}}
+	if custom {
+		w.hideByFilter()
+	}
 	for i, p := range []*tenant{w.full, w.twin} {
 		token, err := p.State().Tokens.Issue(auth.Claims{UserID: twinAlice}, time.Now())
 		if err != nil {
@@ -352,16 +375,17 @@ func TestNonInterference(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		name string
-		odd  bool
+		name        string
+		odd, custom bool
 	}{
-		{"documents of another user cannot be noticed", false},
-		{"documents whose owner is nobody's id cannot be noticed", true},
+		{"documents of another user cannot be noticed", false, false},
+		{"documents whose owner is nobody's id cannot be noticed", true, false},
+		{"documents that a filter hides cannot be noticed", true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			t.Logf("SLUICE_SEED=%d", seed)
-			w := newTwins(t, seed, c.odd)
+			w := newTwins(t, seed, c.odd, c.custom)
 			began := time.Now()
 			const questions, tolerated = 4000, 5
 			for asked, wrong := 0, 0; asked < questions && wrong < tolerated; asked++ {

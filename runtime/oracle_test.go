@@ -1,5 +1,7 @@
 package runtime
 
+import "slices"
+
 // cell is one combination of the authorization matrix. Its members are words of the axes below, so that a failure can
 // be read aloud.
 type cell struct{ credential, token, mode, ownerField, op, doc, policy string }
@@ -9,13 +11,16 @@ type cell struct{ credential, token, mode, ownerField, op, doc, policy string }
 var (
 	credentials = []string{"none", "bad", "pk", "sk", "pk of B", "sk of B"}
 	tokens      = []string{"none", "garbage", "expired", "owner", "other user", "user of B", "refresh"}
-	modes       = []string{"off", "public-read", "private"}
+	modes       = []string{"off", "public-read", "private", "custom"}
 	ownerFields = []string{"userId", "author"}
 	readOps     = []string{"list", "get", "count", "cursor", "stolen cursor", "populate", "populate one"}
 	insertOps   = []string{"insert", "insert over", "insert over in another's name", "insert array"}
 	updateOps   = []string{"put", "patch", "patch stale", "steal", "give", "disown"}
 	ops         = append(append(append([]string{}, readOps...), append(insertOps, updateOps...)...), "delete")
-	policies    = []string{"none", "allow", "deny", "trap"}
+	policies    = []string{"none", "allow", "deny", "trap"} // on writes
+
+	// readers are policies on reads, and filters, in place of those on writes; "filter all" finds every document.
+	readers = []string{"read allow", "read deny", "read trap", "filter all", "filter none"}
 
 	// docs is whose document is asked for. For "insert", which has none, it is who the body says is the owner: nobody by
 	// leaving the member out ("unowned"), by null ("null") or by "" ("missing"), two at once ("shared") or a number
@@ -32,6 +37,9 @@ type verdict struct {
 	stands string // populate: what stands in the reference's place: document, id or null
 	owner  string // who owns the document after an accepted write; "as sent" or "as it was"
 }
+
+// bindsReads reports whether the cell's policy has a say in reads rather than in writes.
+func (c cell) bindsReads() bool { return slices.Contains(readers, c.policy) }
 
 func refuse(status int, reason string) verdict { return verdict{status: status, reason: reason} }
 
@@ -53,27 +61,40 @@ func judge(c cell) verdict {
 	malformed := c.doc == "malformed"
 	exists := c.doc != "missing" && !malformed
 	mine := user != "" && ownerOf(c.doc, inB) == user
-	open := trusted || c.mode != "private" // whether all documents may be read
-	visible := exists && (open || mine)
+	custom := !trusted && c.mode == "custom" // policies alone decide
+	reader := ""                             // what has a say in reads
+	if !trusted && c.bindsReads() {
+		reader = c.policy
+	}
+	open := trusted || c.mode != "private" // whether the rule lets all documents be read
+	ruled := exists && (open || mine)      // whether it lets this one
+	visible := ruled && (reader == "" && !custom || reader == "read allow" || reader == "filter all")
 
-	// 3. Reads. A policy does not bind them yet; RLS off and public-read are open, private shows one's own.
+	// 3. Reads. RLS off and public-read are open, private shows one's own, and custom what a policy on reads lets through. Such a
+	// policy, or a filter, must agree in the other modes too.
 	switch c.op {
 	case "populate", "populate one": // the referring document is everybody's; its target obeys its own rules
 		switch {
 		case visible:
 			return verdict{status: 200, sees: true, stands: "document"}
-		case open && !malformed:
+		case reader == "read trap" && ruled:
+			return refuse(403, "policy")
+		case open && !malformed && !custom && reader == "":
 			return verdict{status: 200, stands: "null"}
 		}
-		return verdict{status: 200, stands: "id"} // missing and foreign look the same
+		return verdict{status: 200, stands: "id"} // missing and hidden look the same
 	case "list", "get", "count", "cursor", "stolen cursor":
 		switch {
+		case custom && reader == "":
+			return refuse(403, "rls.no_policy")
 		case !open && user == "":
 			return refuse(401, "token")
 		case malformed && c.op == "get":
 			return refuse(400, "document")
 		case malformed:
 			return refuse(400, "query")
+		case reader == "read trap" && ruled:
+			return refuse(403, "policy")
 		case c.op == "get" && !visible:
 			return refuse(404, "document")
 		case c.op == "stolen cursor" && (trusted || inB || !open && user != "alice"):
@@ -82,7 +103,10 @@ func judge(c cell) verdict {
 		return verdict{status: 200, sees: visible}
 	}
 
-	// 4. Writes with a publishable key want rules and somebody who is logged in.
+	// 4. Writes with a publishable key want rules and somebody who is logged in; where policies alone decide, a policy first.
+	if custom && (c.policy == "none" || reader != "") {
+		return refuse(403, "rls.no_policy")
+	}
 	if !trusted && c.mode == "off" {
 		return refuse(403, "rls.required")
 	}
@@ -101,7 +125,7 @@ func judge(c cell) verdict {
 	case "insert", "insert over", "insert over in another's name":
 		inAnothersName := c.op == "insert over in another's name" || c.op == "insert" && (c.doc == "own" || c.doc == "other's" || c.doc == "shared" || malformed) && !mine
 		switch {
-		case !trusted && inAnothersName:
+		case !trusted && !custom && inAnothersName:
 			return refuse(403, "rls.owner_mismatch")
 		case c.op != "insert" && malformed:
 			return refuse(400, "document")
@@ -111,17 +135,27 @@ func judge(c cell) verdict {
 			return refuse(400, "schema") // declared a String
 		case trusted:
 			return verdict{status: 201, owner: "as sent"} // no owner is filled in for a secret key
+		case custom && (inAnothersName || c.doc == "shared" || malformed): // an owner that is named stays
+			return policy(verdict{status: 201, owner: "as sent"})
 		}
 		return policy(verdict{status: 201, owner: user})
 	}
 	if malformed {
 		return refuse(400, "document")
 	}
-	if !visible {
-		return refuse(404, "document") // where it cannot be read, a foreign document is a missing one
+	if custom && (!exists || c.op == "patch stale" || c.policy != "allow") {
+		return refuse(404, "document") // nobody can read here, so that a refusal looks like a missing document
+	}
+	if !ruled {
+		return refuse(404, "document") // where the rule lets nobody read it, a foreign document is a missing one
 	}
 	movesOwner := c.op == "give" || c.op == "disown"
 	switch {
+	case custom: // who owns a document means what the policy makes of it
+		if c.op == "steal" || movesOwner {
+			return verdict{status: 200, owner: "as sent"}
+		}
+		return verdict{status: 200, owner: "as it was"}
 	case !trusted && movesOwner:
 		return refuse(403, "rls.owner_immutable") // said first, also of a foreign document
 	case !trusted && !mine:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/kv/jsondoc"
 	"github.com/sluice-edge/sluice/runtime/auth"
@@ -138,18 +139,8 @@ func (r *request) readTarget(id kv.DocID, name string) ([]byte, error) {
 	if !ok {
 		return []byte("null"), nil
 	}
-	if r.role != auth.RoleSecret && rules.RLS.Enabled && rules.RLS.Mode == project.ModeCustom && name != project.Users {
-		return nil, nil
-	}
-	if r.role != auth.RoleSecret && rules.RLS.Enabled && rules.RLS.Mode == project.ModePrivate && name != project.Users {
-		doc, err := snap.Get(c, id)
-		if err == nil && r.user.UserID != "" && ownedBy(doc.JSON, rules.RLS.OwnerField, r.user.UserID) {
-			return doc.JSON, nil
-		}
-		if err == nil || errors.Is(err, kv.ErrNotFound) {
-			return nil, nil // a missing document looks like a foreign one
-		}
-		return nil, err
+	if r.role != auth.RoleSecret && name != project.Users && hides(rules, r) {
+		return r.readHidden(snap, c, id, rules)
 	}
 	doc, err := snap.Get(c, id)
 	if errors.Is(err, kv.ErrNotFound) {
@@ -163,4 +154,36 @@ func (r *request) readTarget(id kv.DocID, name string) ([]byte, error) {
 		return nil, err
 	}
 	return appendPublicProfile(nil, rules, user), nil
+}
+
+// hides reports whether a collection may hold documents that this caller, with a publishable key, must not notice.
+func hides(rules *project.Collection, r *request) bool {
+	return rules.RLS.Enabled && rules.RLS.Mode != project.ModePublicRead ||
+		r.asksReader(rules, hooks.OpFilter) || r.asksReader(rules, hooks.OpRead)
+}
+
+// readHidden is readTarget where a missing document must look like one that the caller may not see: nil for both.
+func (r *request) readHidden(snap *kv.Snapshot, c *kv.Collection, id kv.DocID, rules *project.Collection) ([]byte, error) {
+	asked := r.asksReader(rules, hooks.OpFilter) || r.asksReader(rules, hooks.OpRead)
+	if rules.RLS.Enabled && rules.RLS.Mode == project.ModeCustom && !asked {
+		return nil, nil
+	}
+	doc, err := snap.Get(c, id)
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if rules.RLS.Enabled && rules.RLS.Mode == project.ModePrivate && (r.user.UserID == "" || !ownedBy(doc.JSON, rules.RLS.OwnerField, r.user.UserID)) {
+		return nil, nil
+	}
+	if !asked {
+		return doc.JSON, nil
+	}
+	err = hidden(r.maySee(rules, c, &doc))
+	if e := (*Error)(nil); errors.As(err, &e) && e.hides != nil {
+		return nil, nil
+	}
+	return doc.JSON, err
 }

@@ -26,7 +26,7 @@ func (r *request) decidedByGuests() bool {
 // mayRead is the built-in read rule: private documents are read by somebody, and where policies alone decide there is one.
 func (r *request) mayRead() error {
 	if r.decidedByGuests() {
-		return r.needPolicy(hooks.OpRead)
+		return r.needPolicy(hooks.OpRead, hooks.OpFilter)
 	}
 	if r.readsOwnOnly() && r.user.UserID == "" {
 		return errTokenForRead
@@ -59,10 +59,25 @@ func (r *request) load(id kv.DocID) (kv.Document, error) {
 	return snap.Get(c, id)
 }
 
+// find finds the page of a list that its caller may see.
+func (r *request) find(snap *kv.Snapshot, c *kv.Collection) (*kv.Page, error) {
+	if r.asksReader(r.collection, hooks.OpRead) {
+		return r.visiblePage(snap, c, &r.query.Query)
+	}
+	return snap.Find(r.reading(), c, &r.query.Query)
+}
+
+func (r *request) countVisible(snap *kv.Snapshot, c *kv.Collection) (int, error) {
+	if r.asksReader(r.collection, hooks.OpRead) {
+		return r.visibleCount(snap, c, &r.query.Query)
+	}
+	return snap.Count(r.reading(), c, &r.query.Query)
+}
+
 // answerCount answers a list with count=true.
 func (r *request) answerCount(snap *kv.Snapshot, c *kv.Collection) error {
-	n, err := snap.Count(r.reading(), c, &r.query.Query)
-	if err != nil {
+	n, err := r.countVisible(snap, c)
+	if err := r.told("count", err); err != nil {
 		return err
 	}
 	b := append(r.answer(fasthttp.StatusOK), `{"success":true,"data":{"count":`...)
@@ -123,7 +138,11 @@ func (r *request) answerPage(page *kv.Page) error {
 		}
 	}
 	b = append(b, `],"total":`...)
-	b = strconv.AppendInt(b, page.Total, 10)
+	if page.Total < 0 { // a read policy judges, and not everything was looked at
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, page.Total, 10)
+	}
 	if r.query.cursor == "" {
 		b = append(b, `,"page":`...)
 		b = strconv.AppendInt(b, int64(r.query.page), 10)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/kv/jsondoc"
 	"github.com/sluice-edge/sluice/runtime/auth"
@@ -37,14 +38,21 @@ type request struct {
 	collection *project.Collection
 	body       jsondoc.Value // borrowed from bodyParser and the HTTP body
 
-	ctx     context.Context // made on first use: most reads need none
-	readCtx readContext
-	cancel  context.CancelFunc
-	snap    *kv.Snapshot // open at most until the answer is complete
-	fuel    uint64
-	reason  string // of the error that was answered, for the log
-	subject subject
-	explain *explanation // nil, unless the request only asks what would become of it
+	ctx       context.Context // made on first use: most reads need none
+	readCtx   readContext
+	cancel    context.CancelFunc
+	snap      *kv.Snapshot        // open at most until the answer is complete
+	session   *hooks.Session      // with the bundle of the present state; nil until a guest may be asked
+	bundle    *hooks.Bundle       // that of the session
+	reader    reader              // of the session's guests
+	toldAsked int                 // guests of the session that an explanation has been told of
+	filtered  map[string]*filters // by collection
+	claims    string              // that go into the access token
+	fuel      uint64
+	budget    uint64
+	reason    string // of the error that was answered, for the log
+	subject   subject
+	explain   *explanation // nil, unless the request only asks what would become of it
 
 	bodyParser   jsondoc.Parser // of the request's body
 	docParser    jsondoc.Parser // of documents on the way
@@ -73,7 +81,11 @@ const (
 	maxPooledBytes = 256 << 10 // buffers larger than this are left to the garbage collector
 )
 
-func newRequest(s *Server) *request { return &request{server: s} }
+func newRequest(s *Server) *request {
+	r := &request{server: s}
+	r.reader.r = r
+	return r
+}
 
 // begin readies a pooled request.
 func (s *Server) begin(http *fasthttp.RequestCtx, rt *route, path paths) *request {
@@ -99,10 +111,14 @@ func (r *request) end() {
 			*buffer = nil
 		}
 	}
+	r.endSession()
+	r.reader.notes, r.reader.needs = false, r.reader.needs[:0]
+	clear(r.reader.seen)
+	r.filtered, r.claims = nil, ""
 	r.http, r.route, r.path, r.ctx, r.cancel = nil, nil, paths{}, nil, nil
 	r.project, r.state, r.role, r.user = nil, nil, 0, auth.Claims{}
 	r.collection, r.body = nil, jsondoc.Value{}
-	r.fuel, r.reason, r.tagged, r.subject, r.explain = 0, "", false, subject{}, nil
+	r.fuel, r.budget, r.reason, r.tagged, r.subject, r.explain = 0, 0, "", false, subject{}, nil
 	r.batch = kv.Batch{Needs: r.batch.Needs[:0], Ops: r.batch.Ops[:0]}
 	r.once = once{}
 	r.query.reset()

@@ -213,7 +213,7 @@ func (r *request) logAccess() {
 	e := accessEntry{
 		Time: r.start, RequestID: r.id[:], Method: r.route.method, Route: r.route.pattern,
 		Status: r.http.Response.StatusCode(), Duration: r.server.now().Sub(r.start),
-		Bytes: len(r.http.Response.Body()), Reason: r.reason, Fuel: r.fuel,
+		Bytes: len(r.http.Response.Body()), Reason: r.reason, Fuel: r.fuel, Budget: r.budget,
 	}
 	if r.project != nil {
 		e.Project = r.project.ID

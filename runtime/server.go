@@ -106,6 +106,8 @@ type Server struct {
 	stopping   context.Context // ends when draining begins
 	stop       context.CancelFunc
 	guestFails seldom
+	ended      chan *hooks.Session // of requests that were answered; taken by one goroutine
+	allEnded   chan struct{}       // closed when it takes no more
 }
 
 // listener is one of the two doors.
@@ -123,6 +125,8 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 	opt.withDefaults()
 	s := &Server{tagSeed: maphash.MakeSeed(), opt: opt, log: opt.Logger, now: opt.Now, hasher: auth.NewHasher(auth.HasherOptions{})}
 	s.stopping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.ended, s.allEnded = make(chan *hooks.Session), make(chan struct{})
+	go s.endSessions()
 	s.routes = publicRoutes()
 	s.data = newDataRoutes(s.routes)
 	s.requests.New = func() any { return newRequest(s) }
@@ -235,6 +239,7 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close releases everything that Open took. Call it after Serve has returned.
 func (s *Server) Close() error {
 	s.stop()
+	<-s.allEnded
 	ctx := context.Background()
 	var errs []error
 	for _, l := range []*listener{s.public, s.admin} {

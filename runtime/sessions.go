@@ -96,8 +96,10 @@ func (r *request) decodeSession(doc kv.Document) (*session, error) {
 // has that password is a need of the commit.
 func (r *request) storeSession(s *session, user kv.DocID, verified string) error {
 	_, err := r.commit(func() (*kv.Batch, error) {
-		r.state = r.project.State()
 		defer r.closeSnapshot()
+		if err := r.holdAccounts(); err != nil {
+			return nil, err
+		}
 		doc, err := r.load(user)
 		if err != nil {
 			return nil, err
@@ -105,11 +107,15 @@ func (r *request) storeSession(s *session, user kv.DocID, verified string) error
 		if raw, ok := jsondoc.Lookup(doc.JSON, fieldPassword); !ok || string(jsondoc.Unquote(nil, raw)) != verified {
 			return nil, errCredentials
 		}
+		if err := r.askClaims(s.userID, doc.JSON); err != nil {
+			return nil, err
+		}
 		if err := r.beginBatch(); err != nil {
 			return nil, err
 		}
 		b := &r.batch
 		b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: project.Users, ID: user, Rev: doc.Rev})
+		r.addReads()
 		return b, s.put(b)
 	})
 	if errors.Is(err, kv.ErrNotFound) {
@@ -121,7 +127,7 @@ func (r *request) storeSession(s *session, user kv.DocID, verified string) error
 // answerSession answers with an access token, and with the refresh token in the body for clients that ask for it there
 // by x-refresh-token-mode, in a cookie for all others. user is the account's document, or nil to leave it out.
 func (r *request) answerSession(status int, message string, s *session, user []byte) error {
-	token, err := r.state.Tokens.Issue(auth.Claims{UserID: s.userID, SessionID: s.tokenID}, r.start)
+	token, err := r.state.Tokens.Issue(auth.Claims{UserID: s.userID, SessionID: s.tokenID, Custom: r.claims}, r.start)
 	if err != nil {
 		return err
 	}
@@ -239,8 +245,10 @@ func refreshToken(r *request) error {
 	var fresh *session
 	var refusal error
 	_, err := r.commit(func() (*kv.Batch, error) {
-		r.state = r.project.State()
 		defer r.closeSnapshot()
+		if err := r.holdAccounts(); err != nil {
+			return nil, err
+		}
 		s, err := r.findSession(token)
 		if err != nil {
 			return nil, err
@@ -264,13 +272,17 @@ func refreshToken(r *request) error {
 		if fresh, err = s.rotate(r.start); err != nil {
 			return nil, err
 		}
+		if err := r.askClaims(s.userID, user.JSON); err != nil {
+			return nil, err
+		}
+		r.addReads()
 		return b, fresh.put(b)
 	})
 	if err == nil {
 		err = refusal
 	}
 	if err != nil {
-		if len(r.refreshToken) == 0 {
+		if e := errorFrom(err); len(r.refreshToken) == 0 && e.guest == nil && e.Status < 500 { // a guest's no, or a bad moment, is not the token's fault
 			r.setRefreshCookie("", r.start)
 		}
 		return err

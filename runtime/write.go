@@ -146,15 +146,17 @@ func (r *request) chooseID(ch *change) error {
 // prepare judges the changes against the present state and builds the batch that would make them so. It may run any
 // number of times, at once with others, and changes nothing.
 func (r *request) prepare(changes []*change) error {
-	release, err := r.holdState()
-	if err != nil {
+	if err := r.holdGuests(); err != nil {
 		return err
 	}
-	defer release()
+	r.reader.begin()
+	r.filtered = nil
+	defer r.closeSnapshot()
 	for _, ch := range changes {
 		if ch.rules = r.state.Collection([]byte(ch.rules.Name)); ch.rules == nil {
 			return errCollectionNotFound
 		}
+		ch.exists = 0
 	}
 	if err := r.findReplay(); err != nil {
 		return err
@@ -166,7 +168,7 @@ func (r *request) prepare(changes []*change) error {
 		var bad badRecords
 		for _, ch := range changes {
 			r.collection = ch.rules
-			switch err := r.take(&writeSteps[i], ch, len(changes) > 1); {
+			switch err := r.disguise(ch, r.take(&writeSteps[i], ch, len(changes) > 1)); {
 			case err == nil:
 			case ch.named:
 				return r.atChange(ch, err)
@@ -181,6 +183,7 @@ func (r *request) prepare(changes []*change) error {
 	for _, ch := range changes {
 		r.addToBatch(ch)
 	}
+	r.addReads()
 	r.addAnswer()
 	return nil
 }
@@ -216,7 +219,7 @@ func (r *request) take(step *writeStep, ch *change, several bool) error {
 		return err
 	}
 	switch {
-	case step.name == "policy" && err == nil && r.role != auth.RoleSecret && r.asksPolicy(ch.op):
+	case step.name == "policy" && err == nil && r.role != auth.RoleSecret && r.state.AsksPolicy(r.collection.Name, ch.op):
 		return nil // told by each guest that was asked
 	case step.rule:
 		return r.bound(step.name, err)
@@ -231,28 +234,6 @@ func (r *request) bound(name string, err error) error {
 		return nil
 	}
 	return r.told(name, err)
-}
-
-// holdState takes the project's present rules for one attempt, which may be newer than those of the last one, and keeps
-// their bundle usable until release.
-func (r *request) holdState() (release func(), err error) {
-	for {
-		r.state = r.project.State()
-		if r.state.BundleErr != nil {
-			return nil, errBundleDown.because(r.state.BundleErr)
-		}
-		b := r.state.Bundle
-		if b == nil {
-			return func() {}, nil
-		}
-		if b.Acquire() {
-			return b.Release, nil
-		}
-		// It was replaced between the two lines, so there is a newer state, unless the node is closing.
-		if err := r.context().Err(); err != nil || r.server.draining.Load() && r.project.State() == r.state {
-			return nil, errShuttingDown
-		}
-	}
 }
 
 // mayWrite is what can be said before any document is read.
@@ -405,6 +386,39 @@ func (r *request) addToBatch(ch *change) {
 	b.Ops = append(b.Ops, op)
 }
 
+// addReads adds what guests have read to what the batch needs: who allowed the write because of it did so for this state only.
+func (r *request) addReads() {
+	r.batch.Needs = append(r.batch.Needs, r.reader.needs...)
+}
+
+// disguise makes a refusal look like a missing document where policies alone decide and the caller may not read the document:
+// or an id could be probed.
+func (r *request) disguise(ch *change, err error) error {
+	if err == nil || ch.op == hooks.OpInsert || ch.exists == 0 || !r.decidedByGuests() {
+		return err
+	}
+	seen := r.mayRead()
+	if seen == nil {
+		if seen = r.maySeeStored(ch); seen == nil {
+			return err
+		}
+	}
+	return errDocumentNotFound.hiding(err)
+}
+
+// maySeeStored is maySee for the document that a change is about.
+func (r *request) maySeeStored(ch *change) error {
+	snap, err := r.snapshot()
+	if err != nil {
+		return err
+	}
+	c, ok := snap.Collection(ch.rules.Name)
+	if !ok {
+		return errCollectionNotFound
+	}
+	return r.maySee(ch.rules, c, &kv.Document{ID: ch.id, Rev: ch.exists, JSON: ch.before})
+}
+
 // idIsFree refuses an insert under an id that the client chose and that is taken. Whether the caller may write in that
 // name at all was said before.
 func idIsFree(r *request, ch *change) error {
@@ -435,7 +449,7 @@ func propose(r *request, ch *change) error {
 	if ch.op == hooks.OpInsert {
 		ch.stamp.Created = now
 	}
-	hooked := r.state.Bundle != nil && r.state.Bundle.HasHook(r.collection.Name, ch.op)
+	hooked := r.state.AsksHook(r.collection.Name, ch.op)
 	if ch.op == hooks.OpInsert && !hooked {
 		return r.conform(ch, ch.body) // the usual insert is written once
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -43,6 +44,7 @@ type Claims struct {
 	SessionID string // the refresh token's id half
 	IssuedAt  int64
 	ExpiresAt int64
+	Custom    string // JSON object that a project's own code put into the token; "": none
 }
 
 // Tokens issues and verifies the access tokens of one project. Verified tokens are remembered by their exact text, so
@@ -90,6 +92,8 @@ type wireClaims struct {
 	ExpiresAt *int64 `json:"exp"`
 	NotBefore *int64 `json:"nbf,omitempty"`
 	Type      string `json:"typ"`
+
+	Custom json.RawMessage `json:"claims,omitempty"`
 }
 
 // jwt.Claims asks for these; validation is off in the parser, so nothing reads them.
@@ -115,6 +119,7 @@ func (t *Tokens) Issue(c Claims, now time.Time) (Secret, error) {
 	}
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, wireClaims{
 		UserID: c.UserID, ProjectID: t.projectID, SessionID: c.SessionID, IssuedAt: &iat, ExpiresAt: &exp, Type: typeAccess,
+		Custom: json.RawMessage(c.Custom),
 	})
 	token.Header["kid"] = t.keys[0].ID
 	text, err := token.SignedString(t.keys[0].Secret)
@@ -210,5 +215,8 @@ func (t *Tokens) check(w *wireClaims, sec int64) (Claims, error) {
 	if exp <= sec {
 		return Claims{}, ErrExpired
 	}
-	return Claims{UserID: w.UserID, ProjectID: w.ProjectID, SessionID: w.SessionID, IssuedAt: iat, ExpiresAt: exp}, nil
+	if len(w.Custom) > 0 && w.Custom[0] != '{' { // the decoder has seen to it that it is JSON
+		return Claims{}, ErrToken
+	}
+	return Claims{UserID: w.UserID, ProjectID: w.ProjectID, SessionID: w.SessionID, IssuedAt: iat, ExpiresAt: exp, Custom: string(w.Custom)}, nil
 }

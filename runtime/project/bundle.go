@@ -8,9 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
@@ -121,7 +121,7 @@ func (r *Registry) activate(ctx context.Context, p *Project, m hooks.Manifest, m
 	if err == nil {
 		err = p.change(ctx, b, func(rev uint64) *State {
 			next := *old
-			next.Bundle, next.BundleRev, next.BundleVersion, next.BundleErr = bundle, rev, done.Version, nil
+			next.Bundle, next.BundleRev, next.BundleVersion, next.BundleErr, next.asked = bundle, rev, done.Version, nil, newAsked(&m)
 			return &next
 		})
 	}
@@ -138,32 +138,6 @@ func (r *Registry) activate(ctx context.Context, p *Project, m hooks.Manifest, m
 		r.log.WarnContext(ctx, "modules of versions that are no longer kept were not removed", "project", p.ID, "error", err)
 	}
 	return done, nil
-}
-
-// refuseUnasked refuses a binding that the server would never ask: a policy that is silently not asked lets happen what it
-// was deployed to prevent.
-func refuseUnasked(m *hooks.Manifest, cfg *Config) error {
-	for _, b := range m.Bindings {
-		switch b.Event {
-		case hooks.EventFilter, hooks.EventBeforeSignup, hooks.EventClaims:
-			return fmt.Errorf("module %q is bound to the event %q, at which guests are not asked yet", b.Module, b.Event)
-		}
-		if slices.Contains(b.Operations, hooks.OpRead.String()) {
-			return fmt.Errorf("module %q is bound to the operation %q, on which policies are not asked yet; reads are guarded by rls", b.Module, hooks.OpRead)
-		}
-		for _, name := range b.Collections {
-			switch {
-			case name == Users:
-				return fmt.Errorf("module %q is bound to %q, for which guests are not asked yet: accounts have endpoints of their own", b.Module, name)
-			case cfg.Collection(name) == nil:
-				return fmt.Errorf("module %q is bound to the collection %q, which the project does not declare", b.Module, name)
-			}
-		}
-	}
-	if len(m.Grants.Read) > 0 {
-		return errors.New("grants.read: guests cannot read documents yet")
-	}
-	return nil
 }
 
 // millis is how long something has taken.
@@ -365,19 +339,21 @@ func (p *Project) dropUnused() error {
 	return err
 }
 
-// loadBundle loads the bundle that the setting names. The version is returned even when loading fails.
-func (r *Registry) loadBundle(ctx context.Context, p *Project, raw []byte) (*hooks.Bundle, int, error) {
+// loadBundle loads the bundle that the setting names into the state. What it asks and its version are known even when loading
+// fails.
+func (r *Registry) loadBundle(ctx context.Context, p *Project, raw []byte, into *State) {
 	st, modules, err := p.readBundle(raw)
-	if err != nil {
-		return nil, st.Version, err
+	into.BundleVersion, into.asked = st.Version, newAsked(&st.Manifest)
+	into.asked.everything = len(st.Manifest.Modules) == 0
+	if err == nil {
+		into.Bundle, err = r.host.Load(ctx, st.Manifest, modules, r.loadOptions(p))
 	}
-	bundle, err := r.host.Load(ctx, st.Manifest, modules, r.loadOptions(p))
-	return bundle, st.Version, err
+	into.BundleErr = err
 }
 
 // loadOptions make the lines of a project's guests its own.
 func (r *Registry) loadOptions(p *Project) hooks.LoadOptions {
-	return hooks.LoadOptions{Logger: r.log.With("project", p.ID)}
+	return hooks.LoadOptions{Logger: slog.New(lines{p.Journal, r.log.With("project", p.ID).Handler()})}
 }
 
 // readBundle reads a stored bundle and the bytes of its modules.

@@ -76,6 +76,7 @@ type State struct {
 	BundleErr     error
 
 	collections map[string]*Collection
+	asked       asked
 }
 
 // State returns the project's present rules. Load it once a request.
@@ -186,7 +187,7 @@ func (p *Project) load(ctx context.Context, r *Registry) error {
 	}
 	if raw, rev, ok := snap.Setting(SettingBundle); ok {
 		st.BundleRev = rev
-		st.Bundle, st.BundleVersion, st.BundleErr = r.loadBundle(ctx, p, raw)
+		r.loadBundle(ctx, p, raw, st)
 		if st.BundleErr != nil {
 			r.log.ErrorContext(ctx, "bundle not loaded; its project refuses writes", "project", p.ID, "error", st.BundleErr)
 		}

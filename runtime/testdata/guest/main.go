@@ -16,6 +16,27 @@ func main() {}
 
 // policy allows a document whose a and b are together at most 100, whichever of them was just written.
 func policy(e *sluice.Event) sluice.Decision {
+	switch {
+	case e.Op == sluice.Filter:
+		return filter(e)
+	case e.Op == sluice.Read:
+		return sluice.AllowEach(e, func(doc sluice.Object) bool {
+			if broken, _ := doc.Bool("broken"); broken {
+				panic("told to")
+			}
+			owner, _ := doc.String("userId")
+			shared, _ := doc.Bool("shared")
+			return shared || owner == e.Caller.UserID && owner != ""
+		})
+	case e.Collection == "teamposts":
+		return member(e)
+	case e.Collection == "staff":
+		if role, _ := e.Caller.Claims.String("role"); role != "staff" {
+			sluice.Log(sluice.Warn, "somebody else: "+role)
+			return sluice.Deny("staff.only", "This is for the staff.")
+		}
+		return sluice.Allow()
+	}
 	do, _ := e.After.String("policy")
 	switch do {
 	case "trap":
@@ -38,7 +59,84 @@ func policy(e *sluice.Event) sluice.Decision {
 	return sluice.Allow()
 }
 
+// filter lets a user find its own documents and those that are for all.
+func filter(e *sluice.Event) sluice.Decision {
+	switch e.Caller.UserID {
+	case "":
+		return sluice.Deny("log.in", "Log in to read this.")
+	case "eeeeeeeeeeeeeeeeeeeeeeee":
+		panic("told to")
+	}
+	return sluice.Restrict(sluice.AnyOf(sluice.All(sluice.Eq("userId", e.Caller.UserID)), sluice.All(sluice.Eq("shared", true))))
+}
+
+// member allows what the members of a team do. "by" says how membership is looked up.
+func member(e *sluice.Event) sluice.Decision {
+	doc := e.After
+	if e.Op == sluice.Delete {
+		doc = e.Before
+	}
+	team, _ := doc.String("teamId")
+	in := sluice.Where(sluice.Eq("teamId", team), sluice.Eq("userId", e.Caller.UserID))
+	found := false
+	switch by, _ := doc.String("by"); by {
+	case "id":
+		id, _ := doc.String("membership")
+		of, _ := sluice.Get("members", id).String("userId")
+		found = of == e.Caller.UserID
+	case "find":
+		for range sluice.Find("members", in) {
+			found = true
+		}
+	case "users": // what a guest may know about a user
+		m := sluice.Get("users", e.Caller.UserID)
+		found = m.Exists() && !m.Has("password")
+	case "passwords":
+		found = sluice.Count("users", sluice.Where(sluice.Gt("password", "a"))) > 0
+	case "ungranted":
+		found = sluice.Count("pairs", sluice.Where()) == 0
+	default:
+		found = sluice.Count("members", in) > 0
+	}
+	if !found {
+		return sluice.Deny("not.a_member", "Join the team first.")
+	}
+	return sluice.Allow()
+}
+
+// account is about signups and claims: what it does is chosen by the name.
+func account(e *sluice.Event) sluice.Decision {
+	profile := e.After
+	if e.Op == sluice.Claims {
+		profile = e.Before
+	}
+	name, _ := profile.String("name")
+	switch _, password := profile.String("password"); {
+	case password:
+		return sluice.Reject("saw.password", "A guest sees passwords.")
+	case name == "trap "+e.Name:
+		panic("told to")
+	case e.Op == sluice.Claims && name == "blocked":
+		return sluice.Deny("blocked", "This account is blocked.")
+	case e.Op == sluice.Claims:
+		role, _ := profile.String("plan")
+		return sluice.Grant(sluice.NewObject().SetString("role", role).Object())
+	case name == "reject":
+		return sluice.Reject("not.here", "Not with this name.")
+	case name == "admin":
+		return sluice.Replace(sluice.Edit(profile).SetString("role", "admin").Object())
+	case name == "verified":
+		return sluice.Replace(sluice.Edit(profile).SetBool("emailVerified", true).Object())
+	case name == "other":
+		return sluice.Replace(sluice.Edit(profile).SetString("email", "other@example.com").Object())
+	}
+	return sluice.Replace(sluice.Edit(profile).SetString("plan", name).SetString("undeclared", "x").Object())
+}
+
 func hook(e *sluice.Event) sluice.Decision {
+	if e.Op == sluice.Signup || e.Op == sluice.Claims {
+		return account(e)
+	}
 	doc := e.After
 	do, _ := doc.String("hook")
 	switch do {
