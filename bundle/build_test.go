@@ -52,7 +52,7 @@ func TestSources(t *testing.T) {
 		{"beside the manifest", []string{"a=a.wasm"}, []string{"go.mod"}, "a go .", ""},
 		{"in a folder of the module's name", []string{"a=a.wasm", "b=out/b.wasm"}, []string{"a/go.mod", "b/x.c"}, "a go a, b c b", ""},
 		{"a module without sources", []string{"a=a.wasm", "b=b.wasm"}, []string{"a/go.mod"}, "a go a, b - -", ""},
-		{"every language by its file", []string{"a=a.wasm", "b=b.wasm", "c=c.wasm", "d=d.wasm", "e=e.js", "f=f.mjs"}, []string{"a/go.mod", "b/src/lib.rs", "c/assembly/index.ts", "d/d.c"},
+		{"every language by its file", []string{"a=a.wasm", "b=b.wasm", "c=c.wasm", "d=d.wasm", "e=e.js", "f=f.ts"}, []string{"a/go.mod", "b/src/lib.rs", "c/assembly/index.ts", "d/d.c"},
 			"a go a, b rust b, c assemblyscript c, d c d, e js ., f js .", ""},
 		{"two modules of one folder are refused", []string{"a=a.wasm", "b=b.wasm"}, []string{"go.mod"}, "", "a and b would both be built"},
 		{"a name that leads out of the bundle is no folder", []string{"..=a.wasm"}, []string{}, ".. - -", ""},

@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/sluice-edge/sluice/bundle/script"
 	"github.com/sluice-edge/sluice/hooks"
 )
 
@@ -62,7 +63,7 @@ func ParseManifest(src []byte) (*hooks.Manifest, error) {
 	return &m, m.Validate()
 }
 
-// Modules reads the bytes of every module, by its file name in the manifest. A module's file lies in the directory or
+// Modules reads what is deployed of every module, by its file name in the manifest: the file, or what package script makes of it. A module's file lies in the directory or
 // below it: a manifest from elsewhere must not be able to send the rest of the disk.
 func (d *Dir) Modules() (map[string][]byte, error) {
 	root, err := os.OpenRoot(d.Path)
@@ -74,6 +75,11 @@ func (d *Dir) Modules() (map[string][]byte, error) {
 	for _, m := range d.Manifest.Modules {
 		if modules[m.File], err = readBounded(root, m.File, maxModuleBytes); err != nil {
 			return nil, fmt.Errorf("module %s: %w", m.Name, err)
+		}
+		if script.Is(m.File) {
+			if modules[m.File], err = script.Join(d.Path, m.File, modules[m.File]); err != nil {
+				return nil, fmt.Errorf("module %s: %w", m.Name, err)
+			}
 		}
 	}
 	return modules, nil

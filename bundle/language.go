@@ -19,7 +19,7 @@ type Language struct {
 
 // languages are all of them, the first that fits a folder being its language.
 var languages = []*Language{
-	{Name: "js", files: []string{".js", ".mjs"}, sources: []string{".js", ".mjs"}},
+	{Name: "js", files: []string{".js", ".mjs", ".ts", ".mts"}, sources: []string{".js", ".mjs", ".ts", ".mts"}},
 	{Name: "go", markers: []string{"go.mod"}, sources: []string{".go", ".mod", ".sum", ".s"}, build: buildGo},
 	{Name: "rust", markers: []string{"Cargo.toml", "src/lib.rs"}, sources: []string{".rs", ".toml", ".lock"}, build: buildRust},
 	{Name: "assemblyscript", markers: []string{"assembly/index.ts", "asconfig.json"}, sources: []string{".ts", ".json"}, build: buildAssemblyScript},

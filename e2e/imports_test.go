@@ -30,7 +30,8 @@ var rooms = map[string]struct {
 	"runtime/deliver":   {[]string{"kv"}, "what leaves the door was committed; it asks nobody"},
 	"runtime/dashboard": {nil, "the dashboard is embedded files"},
 	"runtime":           {[]string{"runtime/aggregate", "runtime/auth", "runtime/journal", "runtime/project", "runtime/deliver", "runtime/dashboard", "hooks", "kv", "blobs"}, "the server uses rooms and is used by the binary only"},
-	"bundle":            {[]string{"hooks"}, "a directory of a developer's; it knows no node"},
+	"bundle":            {[]string{"bundle/script", "hooks"}, "a directory of a developer's; it knows no node"},
+	"bundle/script":     {nil, "sources go in and one text comes out; what runs it is another room's affair"},
 	"bundle/scaffold":   {nil, "the first files of a bundle are embedded files"},
 	"bundle/cases":      {[]string{"bundle", "runtime", "runtime/auth", "runtime/project", "hooks", "kv"}, "cases run on a whole node in this process; nothing builds on them but the binary"},
 	"cmd":               {[]string{"bundle", "bundle/scaffold", "bundle/cases", "runtime", "runtime/auth", "runtime/project", "hooks", "kv", "blobs", "demo"}, "the binary builds the rooms"},
@@ -49,6 +50,7 @@ var libraries = map[string]struct {
 	"golang.org/x/crypto":                {[]string{"runtime/auth"}, "one room chooses how secrets are treated"},
 	"github.com/tetratelabs/wazero":      {[]string{"hooks"}, "the engine behind one door can be replaced there"},
 	"go.etcd.io/bbolt":                   {[]string{"kv"}, "one room writes a project's file, by one function"},
+	"github.com/evanw/esbuild":           {[]string{"bundle/script"}, "the developer's side alone turns sources into what is deployed; a node never runs a compiler of JavaScript in its own process"},
 	"github.com/urfave/cli":              {[]string{"cmd"}, "flags and environment are read by the binary only"},
 	"github.com/sluice-edge/sluice/e2e":  {nil, "nothing builds on the journeys"},
 }

@@ -29,7 +29,7 @@
 //
 // # Scripts
 //
-// A module whose file ends in .js or .mjs is JavaScript. All scripts run on one engine, package quickjs, a guest module that is compiled once
+// A module whose file ends in .js, .mjs, .ts or .mts is JavaScript, of whatever kind its source was. All scripts run on one engine, package quickjs, a guest module that is compiled once
 // for the host. To load a script is to run it on the engine and to take the image of what has become of the memory, which is a
 // millisecond's work. From there on it is a module like others. An exception that a script does not catch is an error, a *ScriptError;
 // its instance is sound and goes on.

@@ -35,10 +35,9 @@ const maxScriptBytes = 1 << 20
 // first, since it ends in an exception that says where.
 const scriptStack = 8 << 20
 
-// isScript reports whether a module's file is a script.
+// isScript reports whether a module's file is a script. A script in TypeScript has lost its types before it is deployed.
 func isScript(file string) bool {
-	ext := path.Ext(file)
-	return ext == ".js" || ext == ".mjs"
+	return slices.Contains([]string{".js", ".mjs", ".ts", ".mts"}, path.Ext(file))
 }
 
 // scripts is the host's engine for scripts, made when the first one is loaded.
