@@ -92,7 +92,7 @@ func TestDeveloperSeesWhatGuestsDo(t *testing.T) {
 		}
 		replaceIn(t, manifest, "operations: [insert]", "operations: [insert, update]")
 	})
-	t.Run("decisions are shown, and followed", func(t *testing.T) {
+	t.Run("logs and decisions are shown, and followed", func(t *testing.T) {
 		follow := func(args ...string) (line func() string, stop func()) {
 			cmd := exec.Command(binary, append(args, "--project", "blog", "-f", "--limit", "0", "--dir", n.Dir)...)
 			cmd.Env = environment()
@@ -128,13 +128,17 @@ func TestDeveloperSeesWhatGuestsDo(t *testing.T) {
 				}
 			}
 		}
+		line, stopLines := follow("bundle", "logs")
 		refusal, stopRefusals := follow("decisions", "--json")
 		time.Sleep(time.Second) // they begin with what comes after they have begun
 		if a := insert("500"); a.status != 403 {
 			t.Fatalf("%d %s", a.status, a.body)
 		}
+		says(t, line(), `info +posts .*asked about .\[31mposts`)
 		says(t, refusal(), `"reason":"policy.posts.price_too_high"`)
+		stopLines()
 		stopRefusals()
+		says(t, ok(t, "bundle", "logs", "--project", "blog"), `asked about`)
 		says(t, ok(t, "decisions", "--project", "blog"), `403 policy.posts.price_too_high  insert posts by `+user+`  \[posts, [0-9,]+.* fuel\]  Set a price of 100 or less`)
 		if out := ok(t, "decisions", "--project", "blog", "--limit", "0"); out != "" {
 			t.Errorf("none were asked for: %s", out)
