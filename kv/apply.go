@@ -63,7 +63,7 @@ func (db *DB) applyGroup(jobs []*job) (err error) {
 	defer debug.SetPanicOnFault(fault)
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = &panicError{p}
 		}
 		switch {
 		case overFile(err):
@@ -328,8 +328,9 @@ func (w *writer) commit() error {
 // be trusted.
 func (w *writer) abandon(cause error) (err error) {
 	kind := ErrReadOnly
-	if w.committing && !noSpace(cause) && w.db.relaxed.pin != nil {
-		w.db.relaxed.broken = true
+	var panicked *panicError
+	if w.committing && !noSpace(cause) && !errors.As(cause, &panicked) && w.db.relaxed.pin != nil {
+		w.db.relaxed.broken = true // it may have been the disk
 	}
 	switch {
 	case w.committing && (!noSpace(cause) || w.reached()):
@@ -355,6 +356,11 @@ func (w *writer) abandon(cause error) (err error) {
 	}
 	return nil
 }
+
+// panicError is a panic while batches were applied. The disk is not to blame.
+type panicError struct{ value any }
+
+func (e *panicError) Error() string { return fmt.Sprint("panic: ", e.value) }
 
 // reached reports whether the file may show this transaction: its head is the
 // last thing that a commit writes.

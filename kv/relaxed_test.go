@@ -274,6 +274,35 @@ func TestRelaxedUnderLoad(t *testing.T) {
 	}
 }
 
+// A defect of the program is no reason to give up what the system has.
+func TestRelaxedLosesNothingByAPanic(t *testing.T) {
+	for _, point := range []string{"before commit", "after commit"} {
+		t.Run(point, func(t *testing.T) {
+			db := openRelaxed(t, t.TempDir(), "boot 1")
+			putPosts(t, db, 0, 20)
+			once := false
+			db.SetTestHook(func(at string) {
+				if at == point && !once {
+					once = true
+					panic("boom")
+				}
+			})
+			if _, err := db.Commit(context.Background(), kvtest.Batch(kvtest.Put("posts", kvtest.ID(99), `{"n":99}`))); err == nil {
+				t.Error("the panic was not noticed")
+			}
+			for begun := time.Now(); db.Health().ReadOnly; time.Sleep(5 * time.Millisecond) {
+				if time.Since(begun) > 30*time.Second {
+					t.Fatalf("it does not recover: %+v", db.Health())
+				}
+			}
+			if n := posts(t, db); n < 20 {
+				t.Errorf("%d of 20 posts are left", n)
+			}
+			putPosts(t, db, 20, 30)
+		})
+	}
+}
+
 func TestDamagedHeadIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	db := openRelaxed(t, dir, "boot 1")

@@ -157,8 +157,12 @@ func (q *listQuery) parseParameter(name, value string, c *project.Collection) (e
 		q.page, err = positive(name, value)
 		return err
 	case "count":
-		if value != "true" && value != "false" {
-			return badParameter(name, "true or false")
+		switch value {
+		case "true", "false":
+		case "none":
+			q.Total = false
+		default:
+			return badParameter(name, "true, false or none")
 		}
 		q.count = value == "true"
 		return nil

@@ -138,7 +138,7 @@ func (r *request) answerPage(page *kv.Page) error {
 		}
 	}
 	b = append(b, `],"total":`...)
-	if page.Total < 0 { // a read policy judges, and not everything was looked at
+	if page.Total < 0 { // nobody asked, or a read policy judges and not everything was looked at
 		b = append(b, "null"...)
 	} else {
 		b = strconv.AppendInt(b, page.Total, 10)

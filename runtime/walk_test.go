@@ -154,3 +154,20 @@ collections:
 		}
 	}
 }
+
+// Whoever does not show the total need not wait for it.
+func TestListWithoutATotal(t *testing.T) {
+	n := start(t, blog)
+	n.seed("open", 30, func(i int) string { return fmt.Sprintf(`{"n":%d}`, i) })
+	first := n.send("GET", "/api/data/open?count=none&limit=20&n_gte=5", "", n.as(n.pk, "")...)
+	if !strings.Contains(first.body, `"total":null`) || strings.Count(first.body, `"n":`) != 20 || first.field("data.page") != "1" {
+		t.Fatalf("%d %s", first.status, first.body)
+	}
+	second := n.send("GET", "/api/data/open?count=none&limit=20&n_gte=5&cursor="+first.field("data.nextCursor"), "", n.as(n.pk, "")...)
+	if !strings.Contains(second.body, `"total":null`) || strings.Count(second.body, `"n":`) != 5 || !strings.Contains(second.body, `"nextCursor":null`) {
+		t.Errorf("%d %s", second.status, second.body)
+	}
+	if out := n.send("GET", "/api/data/open?count=some", "", n.as(n.pk, "")...); out.status != 400 || !strings.Contains(out.body, "true, false or none") {
+		t.Errorf("%d %s", out.status, out.body)
+	}
+}
