@@ -25,12 +25,11 @@ const (
 
 // assembler turns the nodes of one module into a module.
 type assembler struct {
-	m       *wasmbin.Module
-	names   [spaces]map[string]uint32 // locals: of the present function
-	blocks  []string                  // names of the present function's open blocks, the innermost last
-	bodies  []func()                  // left for when all names are known
-	data    int
-	element int
+	m      *wasmbin.Module
+	names  [spaces]map[string]uint32 // locals: of the present function
+	blocks []string                  // names of the present function's open blocks, the innermost last
+	bodies []func()                  // left for when all names are known
+	data   int
 }
 
 // Assemble returns the module that a text describes, in binary form.
