@@ -41,7 +41,7 @@ toolchains: ## what the SDKs are built with, where it is missing (root or sudo)
 	.ci/toolchains
 
 unit: toolchains ## the tests beside the code, with the race detector
-	$(GO) test -race -timeout 5m $(UNIT)
+	$(GO) test -race -timeout 10m $(UNIT)
 
 # Tests that mount a disk, where the machine does not allow it.
 MOUNTING = ^Test(PowerCuts|PowerCutsWhileRelaxed|DiskErrors|SlowDisk|FullDisk|KillAtEveryCall)$$

@@ -157,7 +157,7 @@ func look(addr string, r *running, op operation) error {
 	if err != nil {
 		return err
 	}
-	if titles := countTitles(body); op == opList && titles != 20 || op == opNewest && titles != 20 {
+	if titles := countTitles(body); (op == opList || op == opListPlain) && titles != 20 || op == opNewest && titles != 20 {
 		return fmt.Errorf("20 documents were asked for, not %d: %.300q", titles, body)
 	}
 	return nil

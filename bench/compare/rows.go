@@ -11,6 +11,7 @@ type operation int
 const (
 	opGet operation = iota
 	opList
+	opListPlain // without a total
 	opNewest
 	opInsert
 	opUpdate
@@ -74,8 +75,13 @@ var rows = []row{
 	},
 	{
 		name: "list", what: "the 20 newest documents of a price, by an index, 32 connections", op: opList, connections: 32,
-		sides:   []sideName{sluice, pocketbase, pbTuned},
-		targets: []target{{rate, pocketbase, 200}, {rate, pbTuned, 15}, {cpu, pbTuned, 0}},
+		sides:   []sideName{sluice, pocketbase},
+		targets: []target{{rate, pocketbase, 200}, {cpu, pocketbase, 0}},
+	},
+	{
+		name: "list-plain", what: "the same, nobody being asked for a total", op: opListPlain, connections: 32,
+		sides:   []sideName{sluice, pbTuned},
+		targets: []target{{rate, pbTuned, 15}, {cpu, pbTuned, 0}},
 	},
 	{
 		name: "newest", what: "the 20 newest documents, 32 connections", op: opNewest, connections: 32,

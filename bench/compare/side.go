@@ -133,6 +133,8 @@ func (n *nodeSide) requests(s *process.Server, op operation) (func(int) load.Req
 				return p.Get(dst, random.IntN(n.documents))
 			case opList:
 				return p.Where(dst, "price="+strconv.Itoa(random.IntN(node.Prices)))
+			case opListPlain:
+				return p.Where(dst, "count=none&price="+strconv.Itoa(random.IntN(node.Prices)))
 			case opNewest:
 				return append(dst, newest...)
 			case opInsert:
@@ -296,7 +298,7 @@ func (p *peerSide) requests(s *process.Server, op operation) (func(int) load.Req
 			switch op {
 			case opGet:
 				return p.get(dst, random.IntN(p.documents))
-			case opList:
+			case opList, opListPlain:
 				return p.list(dst, fmt.Sprintf("sort=-created&filter=(price%%3D%d)", random.IntN(node.Prices)))
 			case opNewest:
 				return append(dst, newest...)
