@@ -27,10 +27,11 @@ func aggregateDocuments(r *request) error {
 		return aggregateError(err)
 	}
 	// In the order of insertion, which $first, $last, $push and $limit go by.
-	q := kv.Query{Where: pipeline.Where(), Sort: []kv.SortKey{{Path: "_id"}}, Limit: kv.DefaultBudget}
+	q := kv.Query{Where: pipeline.Where(), Sort: []kv.SortKey{{Path: "_id"}}}
 	if err := r.told("scope", r.narrow(&q, false)); err != nil {
 		return err
 	}
+	q.Limit = q.Budget // no more can be found
 	snap, err := r.snapshot()
 	if err != nil {
 		return err

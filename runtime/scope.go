@@ -28,6 +28,7 @@ func (r *request) narrow(q *kv.Query, sifts bool) error {
 	if !sifts && r.asksReader(r.collection, hooks.OpRead) {
 		return errNotCountable
 	}
+	q.Budget = r.state.Config.Limits.Examined
 	if r.readsOwnOnly() {
 		q.Where = append(q.Where, kv.Predicate{Path: r.collection.RLS.OwnerField, Op: kv.Is, Values: []kv.Value{kv.String(r.user.UserID)}})
 	}
@@ -188,7 +189,7 @@ func (r *request) visiblePage(snap *kv.Snapshot, c *kv.Collection, q *kv.Query) 
 	rest.Skip, rest.Total = 0, false
 	judged, seen := 0, int64(0)
 	for {
-		rest.After, rest.Budget = from, kv.DefaultBudget-out.Examined
+		rest.After, rest.Budget = from, q.Budget-out.Examined
 		if rest.Budget <= 0 {
 			return nil, errQueryTooCostly
 		}
@@ -256,7 +257,7 @@ func (r *request) visibleCount(snap *kv.Snapshot, c *kv.Collection, q *kv.Query)
 	rest := *q
 	rest.Limit, rest.Skip, rest.After, rest.Total, rest.Sort = pageJudged, 0, nil, false, nil
 	for judged, examined := 0, 0; ; {
-		if rest.Budget = kv.DefaultBudget - examined; rest.Budget <= 0 {
+		if rest.Budget = q.Budget - examined; rest.Budget <= 0 {
 			return 0, errQueryTooCostly
 		}
 		page, err := snap.Find(r.reading(), c, &rest)

@@ -7,9 +7,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sluice-edge/sluice/runtime"
 	"github.com/sluice-edge/sluice/runtime/project"
 )
 
@@ -189,5 +192,33 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(out.body, want) {
 			t.Errorf("no %q in\n%s", want, out.body)
 		}
+	}
+}
+
+// When more writes come than can wait, some are told so and when to come back; what was answered otherwise is stored.
+func TestTooManyWritesAreTurnedAway(t *testing.T) {
+	n := start(t, blog, func(o *runtime.Options) { o.KV.QueueLength, o.KV.GroupCount = 1, 1 })
+	var stored, refused atomic.Int64
+	var writers sync.WaitGroup
+	for range 64 {
+		writers.Go(func() {
+			for range 20 {
+				switch out := n.send("POST", "/api/data/open", `{"a":1}`, n.as(n.sk, "")...); {
+				case out.status == 201:
+					stored.Add(1)
+				case out.status == 503 && out.field("reason") == "busy.writes" && out.header.Get("Retry-After") != "":
+					refused.Add(1)
+				default:
+					t.Errorf("%d %s", out.status, out.body)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	if refused.Load() == 0 || stored.Load() == 0 {
+		t.Fatalf("%d stored, %d refused: the queue was not full", stored.Load(), refused.Load())
+	}
+	if out := n.send("GET", "/api/data/open?count=true", "", n.as(n.sk, "")...); out.field("data.count") != strconv.FormatInt(stored.Load(), 10) {
+		t.Errorf("%d were acknowledged: %s", stored.Load(), out.body)
 	}
 }

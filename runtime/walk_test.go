@@ -171,3 +171,26 @@ func TestListWithoutATotal(t *testing.T) {
 		t.Errorf("%d %s", out.status, out.body)
 	}
 }
+
+// A query that would look at too much is refused with the index that would help, and answered once there is one.
+func TestExpensiveQueryNamesItsIndex(t *testing.T) {
+	const file = "name: p\nlimits: {examinedDocuments: 1000}\ncollections:\n  - {name: things, fields: [{key: n, type: Number%s}]}\n"
+	n := start(t, fmt.Sprintf(file, ""))
+	n.seed("things", 1200, func(i int) string { return fmt.Sprintf(`{"n":%d}`, i) })
+	ask := func(query string) *answer { return n.send("GET", "/api/data/things?"+query, "", n.as(n.sk, "")...) }
+	for _, query := range []string{"n=7", "n=7&count=true", "sort=n"} {
+		if out := ask(query); out.status != 400 || out.field("reason") != "query.too_expensive" || !strings.Contains(out.field("message"), "add the index [n]") {
+			t.Errorf("%s: %d %s", query, out.status, out.body)
+		}
+	}
+	if out := n.send("POST", "/api/data/things/aggregate", `{"pipeline":[{"$count":"all"}]}`, n.as(n.sk, "")...); out.status != 400 || out.field("reason") != "query.too_expensive" {
+		t.Errorf("an aggregation: %d %s", out.status, out.body)
+	}
+	n.apply(fmt.Sprintf(file, ", index: true"))
+	until(t, "built", func() bool { return ask("n=7").status == 200 })
+	for _, query := range []string{"n=7", "n=7&count=true", "sort=n"} {
+		if out := ask(query); out.status != 200 {
+			t.Errorf("%s with an index: %d %s", query, out.status, out.body)
+		}
+	}
+}

@@ -150,6 +150,7 @@ func (r *fileReader) config(n *yaml.Node, c *Config) {
 			r.mapping(n, path, []member{
 				{"bodyBytes", func(n *yaml.Node, path string) { c.Limits.BodyBytes = r.size(n, path) }},
 				{"databaseBytes", func(n *yaml.Node, path string) { c.Limits.DatabaseBytes = r.size(n, path) }},
+				{"examinedDocuments", func(n *yaml.Node, path string) { c.Limits.Examined = int(r.integer(n, path)) }},
 				{"fieldLevels", func(n *yaml.Node, path string) { c.Limits.FieldLevels = int(r.integer(n, path)) }},
 				{"fileBytes", func(n *yaml.Node, path string) { c.Limits.FileBytes = r.size(n, path) }},
 			})

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/sluice-edge/sluice/kv"
 )
 
 // Config is a project as declared: what sluice.yaml holds, and (as JSON) what the admin API takes and the project's file
@@ -36,10 +38,11 @@ type AuthConfig struct {
 
 // Limits bound what one project may use. Sizes are in bytes.
 type Limits struct {
-	BodyBytes     int64 `json:"bodyBytes"`     // 1 MiB; one JSON request body
-	DatabaseBytes int64 `json:"databaseBytes"` // 0 = no limit; all documents together
-	FieldLevels   int   `json:"fieldLevels"`   // 3; fields, their fields, and so on, 1 to 8
-	FileBytes     int64 `json:"fileBytes"`     // 0 = no limit; the project's file, with its indexes and free space
+	BodyBytes     int64 `json:"bodyBytes"`         // 1 MiB; one JSON request body
+	DatabaseBytes int64 `json:"databaseBytes"`     // 0 = no limit; all documents together
+	Examined      int   `json:"examinedDocuments"` // 100,000; documents that one query may look at, 1,000 to 10,000,000
+	FieldLevels   int   `json:"fieldLevels"`       // 3; fields, their fields, and so on, 1 to 8
+	FileBytes     int64 `json:"fileBytes"`         // 0 = no limit; the project's file, with its indexes and free space
 }
 
 // Collection is a named set of documents under one schema and one set of access rules.
@@ -169,6 +172,9 @@ func (c *Config) Normalize() {
 	}
 	if c.Limits.BodyBytes == 0 {
 		c.Limits.BodyBytes = defaultBodyBytes
+	}
+	if c.Limits.Examined == 0 {
+		c.Limits.Examined = kv.DefaultBudget
 	}
 	if c.Limits.FieldLevels == 0 {
 		c.Limits.FieldLevels = defaultFieldLevels

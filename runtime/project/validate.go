@@ -53,8 +53,10 @@ func (e *ConfigError) Error() string {
 const (
 	maxCollections = 256
 	maxFields      = 256 // of one collection or one Object
-	maxLevels      = 8   // fields, their fields, theirs, …: the most that limits.fieldLevels may allow
-	maxIndexes     = 32  // compound, of one collection
+	minExamined    = 1_000
+	maxExamined    = 10_000_000
+	maxLevels      = 8  // fields, their fields, theirs, …: the most that limits.fieldLevels may allow
+	maxIndexes     = 32 // compound, of one collection
 	maxIndexPaths  = 4
 	maxNameLength  = 64
 	maxKeyLength   = 128
@@ -78,6 +80,9 @@ func (c *Config) Validate() error {
 	}
 	if n := c.Limits.BodyBytes; n < 0 || n > maxBodyBytes {
 		v.addf("limits.bodyBytes", "must be between 1 and %d bytes", maxBodyBytes)
+	}
+	if n := c.Limits.Examined; n != 0 && (n < minExamined || n > maxExamined) {
+		v.addf("limits.examinedDocuments", "must be between %d and %d documents", minExamined, maxExamined)
 	}
 	if n := c.Limits.FieldLevels; n < 0 || n > maxLevels {
 		v.addf("limits.fieldLevels", "must be between 1 and %d", maxLevels)
