@@ -72,17 +72,26 @@ func parseHead(text []byte) (h head, err error) {
 	return h, nil
 }
 
-// writeHead makes a head durable under its name. The head before it, if any, is
-// there until this one is.
-func (db *DB) writeHead(m metaPage) error {
-	f := db.file.Load().os
-	h := head{file: db.id, boot: db.opt.Boot, meta: m, page: make([]byte, pageHeader+metaSize)}
-	if _, err := f.ReadAt(h.page, int64(m.txid%2)*m.pageSize); err != nil {
-		return err
+// headOf reads the head of a data file's newest state. Nobody may commit
+// meanwhile.
+func (db *DB) headOf(f *os.File) (*head, error) {
+	m, err := readMeta(f)
+	if err != nil {
+		return nil, err
 	}
-	return h.write(db.path)
+	h := &head{file: db.id, boot: db.opt.Boot, page: make([]byte, pageHeader+metaSize)}
+	if _, err := f.ReadAt(h.page, int64(m.txid%2)*m.pageSize); err != nil {
+		return nil, err
+	}
+	var ok bool
+	if h.meta, ok = parseMeta(h.page); !ok || h.meta != m {
+		return nil, errors.New("the head of the file changes while it is read")
+	}
+	return h, nil
 }
 
+// write makes the head durable under its name. The head before it, if any, is
+// there until this one is.
 func (h *head) write(dir string) error {
 	t, err := os.CreateTemp(dir, headFile+newSuffix+"*")
 	if err != nil {

@@ -101,9 +101,9 @@ func (w *writer) commitTx() error {
 	}
 	if r.pin == nil {
 		// Until here every commit was synced, so the present head is on disk.
-		next, m, err := w.db.pinNow(w.file)
+		next, h, err := w.db.pinNow(w.file)
 		if err == nil {
-			err = w.db.writeHead(m)
+			err = h.write(w.db.path)
 		}
 		if err != nil {
 			if next != nil {
@@ -132,23 +132,24 @@ func (w *writer) commitTx() error {
 	return nil
 }
 
-// pinNow pins the newest state and returns its head. Guarded by applyMu.
-func (db *DB) pinNow(f *file) (*pin, metaPage, error) {
-	m, err := readMeta(f.os)
+// pinNow pins the newest state and returns its head, as it is now: commits that
+// follow write theirs over it. Guarded by applyMu.
+func (db *DB) pinNow(f *file) (*pin, *head, error) {
+	h, err := db.headOf(f.os)
 	if err != nil {
-		return nil, m, err
+		return nil, nil, err
 	}
 	tx, err := f.bolt.Begin(false)
 	if err != nil {
-		return nil, m, err
+		return nil, nil, err
 	}
 	f.uses.Add(1)
 	p := &pin{f, tx}
-	if uint64(tx.ID()) != m.txid {
+	if uint64(tx.ID()) != h.meta.txid {
 		p.release()
-		return nil, m, errors.New("the head of the file is not that of its newest state")
+		return nil, nil, errors.New("the head of the file is not that of its newest state")
 	}
-	return p, m, nil
+	return p, h, nil
 }
 
 // syncLoop makes the checkpoints.
@@ -194,12 +195,12 @@ func (db *DB) checkpoint() error {
 	}
 	epoch, made := r.epoch.Load(), r.commits.Load()
 	since := time.Now().UnixNano()
-	next, m, err := db.pinNow(db.file.Load())
+	next, h, err := db.pinNow(db.file.Load())
 	db.applyMu.Unlock()
 	if err == nil {
 		db.hook("checkpoint")
 		if err = next.file.os.Sync(); err == nil {
-			err = db.replaceHead(m, epoch)
+			err = db.replaceHead(h, epoch)
 		}
 	}
 	db.applyMu.Lock()
@@ -229,13 +230,13 @@ func (db *DB) checkpoint() error {
 }
 
 // replaceHead writes a head unless it was retired since.
-func (db *DB) replaceHead(m metaPage, epoch uint64) error {
+func (db *DB) replaceHead(h *head, epoch uint64) error {
 	db.relaxed.headMu.Lock()
 	defer db.relaxed.headMu.Unlock()
 	if db.relaxed.epoch.Load() != epoch {
 		return nil
 	}
-	return db.writeHead(m)
+	return h.write(db.path)
 }
 
 // retire ends relaxed durability after everything was synced: from here on the

@@ -158,6 +158,41 @@ func TestRelaxedGoesBackToACheckpointWithTheMachine(t *testing.T) {
 	}
 }
 
+// Commits go on while a checkpoint waits for the disk. What it then names as safe
+// is the state that it synced, not a later one.
+func TestCheckpointNamesWhatItSynced(t *testing.T) {
+	dir := t.TempDir()
+	db := openRelaxed(t, dir, "boot 1")
+	putPosts(t, db, 0, 20)
+	for round := range 4 {
+		from := 20 + 10*round
+		var synced []byte
+		db.SetTestHook(func(point string) {
+			if point != "checkpoint" {
+				return
+			}
+			db.SetTestHook(nil)
+			synced = contents(t, filepath.Join(dir, "data.db"))
+			putPosts(t, db, from, from+round+1) // one commit, two, three: the places of heads alternate
+		})
+		if err := db.Checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		now := remains(t, dir)
+		// Of what came after, nothing has reached the disk but the head.
+		lost := bytes.Clone(synced)
+		lost = append(lost, make([]byte, len(now["data.db"])-len(lost))...)
+		copy(lost[:8192], now["data.db"])
+		again := kvtest.OpenAt(t, left(t, map[string][]byte{"data.db": lost, "identity": now["identity"], "head": now["head"]}), kv.Options{Boot: "boot 2"})
+		if n := posts(t, again); n != from {
+			t.Errorf("round %d: %d posts, want the %d that were synced", round, n, from)
+		}
+		if round < 3 {
+			putPosts(t, db, from+round+1, from+10)
+		}
+	}
+}
+
 // A reader sees its own write at once, and a snapshot taken before does not.
 func TestRelaxedCommitsAreSeenAtOnce(t *testing.T) {
 	db := openRelaxed(t, t.TempDir(), "")
