@@ -37,7 +37,7 @@ staticcheck:
 vuln:
 	.ci/vuln
 
-toolchains: ## what the SDKs are built with, where it is missing (root or sudo)
+toolchains: ## what the SDKs are built and tested with, where it is missing (root or sudo)
 	.ci/toolchains
 
 unit: toolchains ## the tests beside the code, with the race detector
