@@ -96,10 +96,10 @@ func signup(r *request) error {
 			return inputError(err)
 		}
 	}
-	if taken, err := r.userByEmail(email); err == nil && taken.JSON != nil {
-		return errAccountExists // said before the password is hashed, which is the costly part
-	} else if err != nil && !errors.Is(err, kv.ErrNotFound) {
+	if taken, err := r.findUser(email); err != nil {
 		return err
+	} else if taken != nil {
+		return r.signupExisting(email, taken) // said before the password is hashed, which is the costly part
 	}
 	r.closeSnapshot()
 	hash, err := r.server.hasher.Hash(r.context(), password)
@@ -112,7 +112,7 @@ func signup(r *request) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.commit(func() (*kv.Batch, error) {
+	err = r.commitCodes(func() (*kv.Batch, error) {
 		defer r.closeSnapshot()
 		if err := r.holdAccounts(); err != nil { // the schema may be another one by now
 			return nil, err
@@ -133,6 +133,9 @@ func signup(r *request) error {
 		b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: project.Users, ID: id})
 		b.Ops = append(b.Ops, kv.Op{Kind: kv.OpPut, Collection: project.Users, ID: id, Value: doc})
 		r.addReads()
+		if err := r.welcomeCode(email, kv.Document{ID: id, JSON: doc}); err != nil {
+			return nil, err
+		}
 		return b, session.put(b)
 	})
 	var unique *kv.UniqueError

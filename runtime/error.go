@@ -131,6 +131,8 @@ var (
 	errCredentials        = reason(400, "account.bad_credentials", "Invalid email or password")
 	errUserNotFound       = reason(404, "account.not_found", "User not found")
 	errUsernameRequired   = reason(400, "account.username_required", "Username is required")
+	errCodeInvalid        = reason(400, "code.invalid", "Invalid or expired OTP")
+	errCodeWait           = reason(429, "code.wait", "Please wait 60 seconds before requesting another code.")
 	errRefreshMissing     = reason(401, "refresh.missing", "Refresh token missing")
 	errRefreshMalformed   = reason(401, "refresh.malformed", "Invalid refresh token format")
 	errRefreshUnknown     = reason(401, "refresh.unknown", "Refresh session not found")

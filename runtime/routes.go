@@ -59,6 +59,10 @@ func publicRoutes() []route {
 		{"POST", "/api/userauth/login", accountW, login},
 		{"POST", "/api/userauth/refresh-token", account, refreshToken},
 		{"POST", "/api/userauth/logout", account, logout},
+		{"POST", "/api/userauth/verify-email", accountW, verifyEmail},
+		{"POST", "/api/userauth/resend-verification-otp", accountW, resendVerification},
+		{"POST", "/api/userauth/request-password-reset", accountW, requestReset},
+		{"POST", "/api/userauth/reset-password", accountW, resetPassword},
 		{"GET", "/api/userauth/me", account, me},
 		{"GET", "/api/userauth/public/{username}", account, publicProfile},
 

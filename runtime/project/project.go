@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/runtime/auth"
 	"github.com/sluice-edge/sluice/runtime/journal"
+	"github.com/sluice-edge/sluice/runtime/letter"
 )
 
 // Settings of a project's file. A write names them among its needs, so that it cannot commit under replaced rules.
@@ -36,6 +37,8 @@ const (
 	Users       = "users"
 	Sessions    = "_sessions"
 	Idempotency = "_idempotency" // answers to requests with an Idempotency-Key
+	Codes       = "_codes"       // one-time codes, one document an address
+	Outbox      = "_outbox"      // mails on their way
 )
 
 // Names of unique indexes that always exist.
@@ -52,6 +55,7 @@ type Project struct {
 	ID      string
 	DB      *kv.DB
 	Journal *journal.Journal // refusals and guests' lines, for the developer to look at
+	Box     *auth.Box        // hashes codes and seals mails
 
 	dir    string
 	broken error // why the project could not be opened; DB is nil then
@@ -76,6 +80,7 @@ type State struct {
 	BundleErr     error
 
 	collections map[string]*Collection
+	letters     map[string]*letter.Parsed // the templates of mails, by name
 	asked       asked
 }
 
@@ -99,6 +104,7 @@ func (s *State) setConfig(cfg *Config, rev uint64) {
 	for i := range cfg.Collections {
 		s.collections[cfg.Collections[i].Name] = &cfg.Collections[i]
 	}
+	s.letters = parseTemplates(&cfg.Mail)
 }
 
 // openProject opens the file of an existing project and reads its rules. A bundle that cannot be loaded does not keep
@@ -110,6 +116,10 @@ func (r *Registry) openProject(ctx context.Context, id string) (*Project, error)
 		return nil, fmt.Errorf("project %s: %w", id, err)
 	}
 	p.DB = db
+	if p.Box, err = auth.NewBox(r.secret, id, r.rand); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("project %s: %w", id, err)
+	}
 	if p.Journal, err = journal.Open(p.dir, r.now()); err != nil {
 		r.log.WarnContext(ctx, "the project's log of decisions begins anew", "project", id, "error", err)
 	}
@@ -129,6 +139,8 @@ func systemCollections() map[string][]byte {
 	return map[string][]byte{
 		Sessions:    indexDefinition(uniqueIndex(IndexToken), orderedIndex(fieldExpires)),
 		Idempotency: indexDefinition(uniqueIndex(IndexKey), orderedIndex(fieldExpires)),
+		Codes:       indexDefinition(uniqueIndex(IndexKey), orderedIndex(fieldExpires)),
+		Outbox:      indexDefinition(orderedIndex("state", "next"), orderedIndex(fieldExpires)),
 	}
 }
 

@@ -47,6 +47,7 @@ type Options struct {
 	Now    func() time.Time // default time.Now
 	Rand   io.Reader        // source of keys and secrets, default crypto/rand.Reader
 	KV     kv.Options       // for every project's file; Logger and Now are filled in
+	Secret []byte           // the node's, of auth.NodeSecretLen bytes; default one that is forgotten at the end
 }
 
 // Registry finds the projects of one data directory by key, id or name, and changes them. Finding takes no lock.
@@ -58,6 +59,7 @@ type Registry struct {
 	rand io.Reader
 	kv   kv.Options
 
+	secret  []byte // the node's: what a project's file must not hold is sealed with keys derived from it
 	control *kv.DB
 	view    atomic.Pointer[view]
 	mu      sync.Mutex // one change of the directory at a time
@@ -90,6 +92,12 @@ func OpenRegistry(ctx context.Context, dir string, host *hooks.Host, opt Options
 	}
 	if r.rand == nil {
 		r.rand = rand.Reader
+	}
+	if r.secret = opt.Secret; r.secret == nil {
+		r.secret = make([]byte, auth.NodeSecretLen)
+		if _, err := io.ReadFull(r.rand, r.secret); err != nil {
+			return nil, err
+		}
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "projects"), 0o700); err != nil {
 		return nil, err

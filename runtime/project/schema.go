@@ -16,6 +16,7 @@ type Config struct {
 	SiteURL        string       `json:"siteUrl"`        // the app's own address, used in mail and redirects; may be empty
 	AllowedDomains []string     `json:"allowedDomains"` // ["*"] if absent: see NewDomains for the forms
 	Auth           AuthConfig   `json:"auth"`
+	Mail           MailConfig   `json:"mail"`
 	Limits         Limits       `json:"limits"`
 	Durability     string       `json:"durability"`           // strict: a write is answered once it is on disk; relaxed: before
 	SyncMillis     int          `json:"syncMillis,omitempty"` // relaxed only: 100; it reaches the disk this much later at most
@@ -32,8 +33,39 @@ const defaultSyncMillis = 100
 
 // AuthConfig turns accounts on.
 type AuthConfig struct {
-	Enabled     bool `json:"enabled"`
-	MinPassword int  `json:"minPassword"` // 8; code points of a new password, 6 to 128
+	Enabled         bool   `json:"enabled"`
+	MinPassword     int    `json:"minPassword"`     // 8; code points of a new password, 6 to 128
+	Existing        string `json:"existing"`        // refuse; what a sign-up with an address that has an account is answered
+	CodesPerAddress int    `json:"codesPerAddress"` // 5; one-time codes that one address is sent in an hour, 1 to 10
+	CodesPerHour    int    `json:"codesPerHour"`    // 1,000; one-time codes that the whole project sends in an hour
+}
+
+// What a sign-up with an address that has an account is answered.
+const (
+	ExistingRefuse = "refuse" // that there is an account, and no more
+	ExistingResend = "resend" // as the API contract has it: an account that is not verified yet is sent a new code, and the answer says so
+)
+
+// MailConfig says how a project's mail looks, and how much of it there may be. Which server carries it is the node's affair.
+type MailConfig struct {
+	From      string         `json:"from,omitempty"`      // Blog <no-reply@blog.example>; the node's own if empty
+	ReplyTo   string         `json:"replyTo,omitempty"`   // where answers go, if not there
+	PerDay    int            `json:"perDay"`              // 1,000; mails that POST /api/mail/send takes in a day
+	Welcome   bool           `json:"welcome"`             // send the template welcome once an address is verified
+	Templates []MailTemplate `json:"templates,omitempty"` // beside, or in place of, the built-in ones
+}
+
+// MailTemplate is a mail of the project's; package letter says what may stand in it.
+type MailTemplate struct {
+	Name    string `json:"name"`
+	Subject string `json:"subject"`
+	Text    string `json:"text,omitempty"`
+	HTML    string `json:"html,omitempty"`
+
+	// Files beside the project file that hold text and HTML. Whoever reads the project file reads them too, and puts
+	// what is in them in their place: see ReadTemplates.
+	TextFile string `json:"textFile,omitempty"`
+	HTMLFile string `json:"htmlFile,omitempty"`
 }
 
 // Limits bound what one project may use. Sizes are in bytes.
@@ -133,6 +165,9 @@ func (r *RLS) UnmarshalJSON(src []byte) error {
 
 const (
 	defaultMinPassword = 8
+	defaultPerAddress  = 5
+	defaultCodesHour   = 1_000
+	defaultMailsDay    = 1_000
 	defaultFieldLevels = 3
 	defaultBodyBytes   = 1 << 20
 )
@@ -170,6 +205,17 @@ func (c *Config) Normalize() {
 	if c.Auth.MinPassword == 0 {
 		c.Auth.MinPassword = defaultMinPassword
 	}
+	c.Auth.Existing = strings.ToLower(c.Auth.Existing)
+	if c.Auth.Existing == "" {
+		c.Auth.Existing = ExistingRefuse
+	}
+	if c.Auth.CodesPerAddress == 0 {
+		c.Auth.CodesPerAddress = defaultPerAddress
+	}
+	if c.Auth.CodesPerHour == 0 {
+		c.Auth.CodesPerHour = defaultCodesHour
+	}
+	c.Mail.normalize()
 	if c.Limits.BodyBytes == 0 {
 		c.Limits.BodyBytes = defaultBodyBytes
 	}
@@ -240,6 +286,7 @@ func (f *Field) normalize() {
 func (c *Config) Clone() *Config {
 	d := *c
 	d.AllowedDomains = slices.Clone(c.AllowedDomains)
+	d.Mail.Templates = slices.Clone(c.Mail.Templates)
 	d.Collections = slices.Clone(c.Collections)
 	for i := range d.Collections {
 		col := &d.Collections[i]

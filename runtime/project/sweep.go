@@ -41,7 +41,7 @@ func (r *Registry) Sweep(ctx context.Context, p *Project) (removed int, err erro
 	if p.broken != nil {
 		return 0, nil
 	}
-	for _, name := range []string{Sessions, Idempotency} {
+	for _, name := range []string{Sessions, Idempotency, Codes, Outbox} {
 		for range sweepMost {
 			n, err := r.sweepSome(ctx, p, name)
 			removed += n

@@ -78,6 +78,8 @@ func (c *Config) Validate() error {
 	if n := c.Auth.MinPassword; n != 0 && (n < minPasswordLow || n > minPasswordTop) {
 		v.addf("auth.minPassword", "must be between %d and %d", minPasswordLow, minPasswordTop)
 	}
+	v.codes(&c.Auth)
+	v.mail(&c.Mail)
 	if n := c.Limits.BodyBytes; n < 0 || n > maxBodyBytes {
 		v.addf("limits.bodyBytes", "must be between 1 and %d bytes", maxBodyBytes)
 	}
