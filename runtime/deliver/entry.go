@@ -139,12 +139,6 @@ func (e *Entry) put(b *kv.Batch, outbox string) {
 	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpPut, Collection: outbox, ID: e.ID, Value: append(doc, '}')})
 }
 
-// remove adds the end of the entry to a batch.
-func (e *Entry) remove(b *kv.Batch, outbox string) {
-	b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: outbox, ID: e.ID, Rev: e.Rev})
-	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpDelete, Collection: outbox, ID: e.ID})
-}
-
 // decode reads an entry's document. What it returns is the caller's.
 func decode(doc kv.Document) (*Entry, error) {
 	var w struct {
