@@ -65,6 +65,8 @@ func publicRoutes() []route {
 		{"POST", "/api/userauth/reset-password", accountW, resetPassword},
 		{"GET", "/api/userauth/me", account, me},
 		{"GET", "/api/userauth/public/{username}", account, publicProfile},
+		{"PUT", "/api/userauth/update-profile", accountW, updateProfile},
+		{"PUT", "/api/userauth/change-password", accountW, changePassword},
 
 		{"GET", "/api/data/{collection}", dataRead, listDocuments},
 		{"POST", "/api/data/{collection}", dataW, insertDocument},

@@ -290,6 +290,7 @@ func verifyEmail(r *request) error {
 				return err
 			}
 		}
+		r.audit(&r.batch, project.AuditEmailVerified, user.ID.String())
 		if f := verificationFlag(r.collection); f != nil {
 			return r.setOnUser(user, appendMember(nil, f.Key, []byte("true")))
 		}
@@ -337,9 +338,11 @@ func resetPassword(r *request) error {
 		if err := r.setOnUser(user, patch); err != nil {
 			return err
 		}
-		if _, err := r.endSessions(&r.batch, user.ID, ""); err != nil {
+		ended, err := r.endSessions(&r.batch, user.ID, "")
+		if err != nil {
 			return err
 		}
+		r.audit(&r.batch, project.AuditPasswordReset, user.ID.String(), "sessionsEnded", strconv.Itoa(ended))
 		return r.enqueueMail(&mail{to: email, template: letter.PasswordChanged, vars: r.mailVars(email, user.JSON)})
 	})
 	if err != nil {

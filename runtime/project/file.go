@@ -147,6 +147,21 @@ func (r *fileReader) config(n *yaml.Node, c *Config) {
 				{"existing", r.textInto(&c.Auth.Existing)},
 				{"codesPerAddress", func(n *yaml.Node, path string) { c.Auth.CodesPerAddress = int(r.integer(n, path)) }},
 				{"codesPerHour", func(n *yaml.Node, path string) { c.Auth.CodesPerHour = int(r.integer(n, path)) }},
+				{"strictSessions", r.boolInto(&c.Auth.StrictSessions)},
+				{"refreshGrace", func(n *yaml.Node, path string) { c.Auth.RefreshGrace = int(r.integer(n, path)) }},
+				{"hideClients", r.boolInto(&c.Auth.HideClients)},
+				{"profile", func(n *yaml.Node, path string) {
+					r.mapping(n, path, []member{
+						{"writable", r.namesInto(&c.Auth.Profile.Writable)},
+						{"public", r.namesInto(&c.Auth.Profile.Public)},
+					})
+				}},
+			})
+		}},
+		{"audit", func(n *yaml.Node, path string) {
+			r.mapping(n, path, []member{
+				{"days", func(n *yaml.Node, path string) { c.Audit.Days = int(r.integer(n, path)) }},
+				{"entries", func(n *yaml.Node, path string) { c.Audit.Entries = int(r.integer(n, path)) }},
 			})
 		}},
 		{"mail", func(n *yaml.Node, path string) { r.mail(n, path, &c.Mail) }},
@@ -352,6 +367,14 @@ func (r *fileReader) text(n *yaml.Node, path string) string {
 
 func (r *fileReader) textInto(p *string) func(*yaml.Node, string) {
 	return func(n *yaml.Node, path string) { *p = r.text(n, path) }
+}
+
+// namesInto reads a list of names; an empty one is a list.
+func (r *fileReader) namesInto(p *[]string) func(*yaml.Node, string) {
+	return func(n *yaml.Node, path string) {
+		*p = []string{}
+		r.list(n, path, "names of fields", func(n *yaml.Node, path string) { *p = append(*p, r.text(n, path)) })
+	}
 }
 
 func (r *fileReader) boolInto(p *bool) func(*yaml.Node, string) {

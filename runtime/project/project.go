@@ -36,6 +36,8 @@ const (
 const (
 	Users       = "users"
 	Sessions    = "_sessions"
+	Accounts    = "_accounts"    // what the server alone keeps of an account, see Account
+	Audit       = "_audit"       // what has happened to accounts, see AuditEntry
 	Idempotency = "_idempotency" // answers to requests with an Idempotency-Key
 	Codes       = "_codes"       // one-time codes, one document an address
 	Outbox      = "_outbox"      // mails on their way
@@ -57,6 +59,8 @@ type Project struct {
 	Journal *journal.Journal // refusals and guests' lines, for the developer to look at
 	Box     *auth.Box        // hashes codes and seals mails
 
+	Failures Failures // wrong passwords that the audit log does not hold yet
+
 	dir    string
 	broken error // why the project could not be opened; DB is nil then
 	state  atomic.Pointer[State]
@@ -64,6 +68,8 @@ type Project struct {
 	turn   sync.RWMutex // shared by commits; held alone by a write that was contended for too long
 
 	compaction compaction
+	revoked    revoked
+	saving     sync.Mutex // one save of Failures at a time
 }
 
 // State is everything that decides a request, as of one moment. It is immutable.
@@ -137,22 +143,25 @@ func (r *Registry) openProject(ctx context.Context, id string) (*Project, error)
 // systemCollections are the collections that every project has beside those of its file.
 func systemCollections() map[string][]byte {
 	return map[string][]byte{
-		Sessions:    indexDefinition(uniqueIndex(IndexToken), orderedIndex(fieldExpires)),
+		Sessions:    indexDefinition(uniqueIndex(IndexToken), orderedIndex(fieldExpires), orderedIndex(FieldUserID), orderedIndex(FieldRevokedAt)),
+		Accounts:    indexDefinition(orderedIndex(fieldExpires), orderedIndex(FieldChangedAt)),
+		Audit:       indexDefinition(orderedIndex(fieldExpires), orderedIndex(FieldUserID)),
 		Idempotency: indexDefinition(uniqueIndex(IndexKey), orderedIndex(fieldExpires)),
 		Codes:       indexDefinition(uniqueIndex(IndexKey), orderedIndex(fieldExpires)),
 		Outbox:      indexDefinition(orderedIndex("state", "next"), orderedIndex(fieldExpires)),
 	}
 }
 
-// ensureSystem makes the system collections that the project's file does not have yet.
+// ensureSystem makes the system collections that the project's file does not have yet, and gives those of an older file the indexes
+// that they lack.
 func (p *Project) ensureSystem(ctx context.Context, r *Registry) error {
 	snap, err := p.DB.Snapshot()
 	if err != nil {
 		return err
 	}
 	defined := systemCollections()
-	for name := range defined {
-		if _, ok := snap.Collection(name); ok {
+	for name, def := range defined {
+		if c, ok := snap.Collection(name); ok && string(storedIndexes(c)) == string(def) {
 			delete(defined, name)
 		}
 	}
@@ -169,6 +178,15 @@ func (p *Project) ensureSystem(ctx context.Context, r *Registry) error {
 	}
 	_, err = p.DB.Commit(ctx, b)
 	return err
+}
+
+// storedIndexes is the definition of a collection as the file has it.
+func storedIndexes(c *kv.Collection) []byte {
+	list := make([]storedIndex, len(c.Indexes))
+	for i, x := range c.Indexes {
+		list[i] = storedIndex{x.Name, x.Fields, x.Unique}
+	}
+	return indexDefinition(list...)
 }
 
 // load reads the settings into a fresh State.
@@ -203,6 +221,9 @@ func (p *Project) load(ctx context.Context, r *Registry) error {
 		if st.BundleErr != nil {
 			r.log.ErrorContext(ctx, "bundle not loaded; its project refuses writes", "project", p.ID, "error", st.BundleErr)
 		}
+	}
+	if err := p.loadRevoked(ctx, snap, r.now()); err != nil {
+		return fmt.Errorf("read what was revoked: %w", err)
 	}
 	p.state.Store(st)
 	return nil

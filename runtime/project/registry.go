@@ -131,6 +131,11 @@ func (r *Registry) Close(ctx context.Context) error {
 	var errs []error
 	if v := r.view.Load(); v != nil {
 		for _, p := range v.byID {
+			if p.broken == nil {
+				if err := r.SaveFailures(ctx, p); err != nil { // a full disk keeps no node from ending
+					r.log.WarnContext(ctx, "failed logins not saved", "project", p.ID, "error", err)
+				}
+			}
 			errs = append(errs, p.close(ctx))
 		}
 	}

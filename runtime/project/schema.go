@@ -17,6 +17,7 @@ type Config struct {
 	AllowedDomains []string     `json:"allowedDomains"` // ["*"] if absent: see NewDomains for the forms
 	Auth           AuthConfig   `json:"auth"`
 	Mail           MailConfig   `json:"mail"`
+	Audit          AuditConfig  `json:"audit"`
 	Limits         Limits       `json:"limits"`
 	Durability     string       `json:"durability"`           // strict: a write is answered once it is on disk; relaxed: before
 	SyncMillis     int          `json:"syncMillis,omitempty"` // relaxed only: 100; it reaches the disk this much later at most
@@ -33,11 +34,15 @@ const defaultSyncMillis = 100
 
 // AuthConfig turns accounts on.
 type AuthConfig struct {
-	Enabled         bool   `json:"enabled"`
-	MinPassword     int    `json:"minPassword"`     // 8; code points of a new password, 6 to 128
-	Existing        string `json:"existing"`        // refuse; what a sign-up with an address that has an account is answered
-	CodesPerAddress int    `json:"codesPerAddress"` // 5; one-time codes that one address is sent in an hour, 1 to 10
-	CodesPerHour    int    `json:"codesPerHour"`    // 1,000; one-time codes that the whole project sends in an hour
+	Enabled         bool          `json:"enabled"`
+	MinPassword     int           `json:"minPassword"`              // 8; code points of a new password, 6 to 128
+	Existing        string        `json:"existing"`                 // refuse; what a sign-up with an address that has an account is answered
+	CodesPerAddress int           `json:"codesPerAddress"`          // 5; one-time codes that one address is sent in an hour, 1 to 10
+	CodesPerHour    int           `json:"codesPerHour"`             // 1,000; one-time codes that the whole project sends in an hour
+	StrictSessions  bool          `json:"strictSessions,omitempty"` // the end of a session ends its access token at once; else that runs out by itself, within 15 minutes
+	RefreshGrace    int           `json:"refreshGrace,omitempty"`   // 0; seconds for which a refresh token that was just spent gets the same next one again, up to 60
+	HideClients     bool          `json:"hideClients,omitempty"`    // neither addresses nor user agents are kept, in sessions or the audit log
+	Profile         ProfileConfig `json:"profile,omitzero"`
 }
 
 // What a sign-up with an address that has an account is answered.
@@ -66,6 +71,18 @@ type MailTemplate struct {
 	// what is in them in their place: see ReadTemplates.
 	TextFile string `json:"textFile,omitempty"`
 	HTMLFile string `json:"htmlFile,omitempty"`
+}
+
+// ProfileConfig narrows what users write and others see of an account. What no user may ever write is not for it to open.
+type ProfileConfig struct {
+	Writable []string `json:"writable,omitzero"` // fields that users may set; nil: every declared one that grants no rights
+	Public   []string `json:"public,omitzero"`   // fields of the public profile; nil: every declared one whose name is not sensitive
+}
+
+// AuditConfig bounds the log of what happens to accounts.
+type AuditConfig struct {
+	Days    int `json:"days"`    // 90; an entry is kept so long, 1 to 3650
+	Entries int `json:"entries"` // 100,000; and so many of them, 100 to 1,000,000
 }
 
 // Limits bound what one project may use. Sizes are in bytes.
@@ -170,6 +187,9 @@ const (
 	defaultMailsDay    = 1_000
 	defaultFieldLevels = 3
 	defaultBodyBytes   = 1 << 20
+
+	defaultAuditDays    = 90
+	defaultAuditEntries = 100_000
 )
 
 // Collection returns the declared collection of that exact name, or nil.
@@ -216,6 +236,12 @@ func (c *Config) Normalize() {
 		c.Auth.CodesPerHour = defaultCodesHour
 	}
 	c.Mail.normalize()
+	if c.Audit.Days == 0 {
+		c.Audit.Days = defaultAuditDays
+	}
+	if c.Audit.Entries == 0 {
+		c.Audit.Entries = defaultAuditEntries
+	}
 	if c.Limits.BodyBytes == 0 {
 		c.Limits.BodyBytes = defaultBodyBytes
 	}
@@ -287,6 +313,7 @@ func (c *Config) Clone() *Config {
 	d := *c
 	d.AllowedDomains = slices.Clone(c.AllowedDomains)
 	d.Mail.Templates = slices.Clone(c.Mail.Templates)
+	d.Auth.Profile.Writable, d.Auth.Profile.Public = slices.Clone(c.Auth.Profile.Writable), slices.Clone(c.Auth.Profile.Public)
 	d.Collections = slices.Clone(c.Collections)
 	for i := range d.Collections {
 		col := &d.Collections[i]

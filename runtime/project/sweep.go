@@ -41,7 +41,7 @@ func (r *Registry) Sweep(ctx context.Context, p *Project) (removed int, err erro
 	if p.broken != nil {
 		return 0, nil
 	}
-	for _, name := range []string{Sessions, Idempotency, Codes, Outbox} {
+	for _, name := range []string{Sessions, Accounts, Audit, Idempotency, Codes, Outbox} {
 		for range sweepMost {
 			n, err := r.sweepSome(ctx, p, name)
 			removed += n
@@ -52,6 +52,11 @@ func (r *Registry) Sweep(ctx context.Context, p *Project) (removed int, err erro
 				break
 			}
 		}
+	}
+	p.revoked.forget(r.now())
+	n, err := r.trimAudit(ctx, p)
+	if removed += n; err != nil {
+		return removed, fmt.Errorf("trim %s: %w", Audit, err)
 	}
 	return removed, nil
 }
