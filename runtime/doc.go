@@ -7,8 +7,8 @@
 // # The way of a request
 //
 // server.go accepts and answers; routes.go is the one table of routes; stages.go holds the checks that many routes
-// share; write.go and read.go are the way of a write and of a read, guests.go where a project's own code is asked; the
-// area files (accounts.go, sessions.go, documents.go, bulk.go, batch.go, schemas.go, admin.go, health.go) hold handlers.
+// share; write.go and read.go are the way of a write and of a read, guests.go where a project's own code is asked;
+// body.go is how bodies come in, files.go, fileform.go and fileserve.go the way of a file; the area files (accounts.go, sessions.go, documents.go, bulk.go, batch.go, schemas.go, admin.go, health.go) hold handlers.
 // A handler returns an error and never writes one: respond.go writes, error.go maps.
 //
 // # Concurrency

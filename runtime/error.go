@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-edge/sluice/blobs"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/kv/jsondoc"
 	"github.com/sluice-edge/sluice/runtime/auth"
@@ -129,13 +130,8 @@ var (
 	errAccountInvalid     = reason(400, "account.invalid", "The account's fields are not valid.")
 	errAccountExists      = reason(400, "account.exists", "User already exists with this email.")
 	errCredentials        = reason(400, "account.bad_credentials", "Invalid email or password")
-	errPasswordWrong      = reason(400, "account.wrong_password", "Invalid current password")
-	errProfileField       = reason(400, "account.field_protected", "This field of an account is not for its user to change.")
-	errAccountDisabled    = reason(403, "account.disabled", "This account is disabled.")
 	errUserNotFound       = reason(404, "account.not_found", "User not found")
 	errUsernameRequired   = reason(400, "account.username_required", "Username is required")
-	errCodeInvalid        = reason(400, "code.invalid", "Invalid or expired OTP")
-	errCodeWait           = reason(429, "code.wait", "Please wait 60 seconds before requesting another code.")
 	errRefreshMissing     = reason(401, "refresh.missing", "Refresh token missing")
 	errRefreshMalformed   = reason(401, "refresh.malformed", "Invalid refresh token format")
 	errRefreshUnknown     = reason(401, "refresh.unknown", "Refresh session not found")
@@ -162,6 +158,33 @@ var (
 	errSchemaInvalid      = reason(400, "schema.invalid", "The document does not fit the collection's schema.")
 	errWriteContended     = reason(409, "write.contended", "Too many writers changed the same document at once. Please try again.")
 	errQuotaDatabase      = reason(403, "quota.database", "Database limit exceeded.")
+)
+
+// Files. The texts are the contract's where it has one.
+var (
+	errNoFile          = reason(400, "file.none", "No file uploaded.")
+	errUnexpectedField = reason(400, "file.unexpected_field", "Unexpected field")
+	errFileForm        = reason(400, "file.malformed_form", "The multipart body is malformed.")
+	errFileTooLarge    = reason(413, "file.too_large", "File too large")
+	errFileSize        = reason(413, "file.size_exceeds_limit", "File size exceeds limit.")
+	errFileName        = reason(400, "file.bad_name", "The file name must be valid UTF-8 without control characters, and at most 200 bytes long.")
+	errFileVisibility  = reason(400, "file.bad_visibility", "visibility must be public or private.")
+	errUploadRequest   = reason(400, "file.request_incomplete", "filename, contentType, and size are required.")
+	errUploadConfirm   = reason(400, "file.confirm_incomplete", "filePath and size are required.")
+	errUploadPending   = reason(409, "file.not_uploaded", "Uploaded file is not visible yet. Please retry confirmation.")
+	errUploadMismatch  = reason(400, "file.size_mismatch", "Declared file size does not match uploaded file size.")
+	errUploadTwice     = reason(409, "file.uploaded", "This file was uploaded already.")
+	errFilePath        = reason(400, "file.path_missing", "File path is required.")
+	errFileDenied      = denial(403, "file.denied", "Access denied.")
+	errFileLink        = denial(403, "file.bad_signature", "The link is not valid, or no longer.")
+	errFileNotFound    = reason(404, "file.not_found", "File not found.")
+	errFileRange       = reason(416, "file.range", "The file has no such range.")
+	errFileExpiry      = reason(400, "file.bad_expiry", "expiresIn must be a whole number of seconds from 1 to 604800.")
+	errQuotaFiles      = reason(403, "quota.files", "Storage limit exceeded. Please upgrade your plan or delete some files.")
+	errQuotaReserve    = reason(403, "quota.files_reserved", "Internal storage limit exceeded.")
+	errFileStore       = retry("files.unavailable", "Files cannot be reached at the moment. Please try again.")
+	errFileFull        = reason(507, "files.full", "The server has no space left for files. Nothing was stored.")
+	errFileDamaged     = reason(500, "files.damaged", "Something went wrong!")
 )
 
 // Access rules and guests.
@@ -212,6 +235,7 @@ func errorFrom(err error) *Error {
 		conflict *kv.ConflictError
 		quota    *kv.QuotaError
 		budget   *kv.BudgetError
+		files    *project.FileQuotaError
 	)
 	switch {
 	case errors.As(err, &edge):
@@ -226,6 +250,16 @@ func errorFrom(err error) *Error {
 		return errWriteContended.because(err)
 	case errors.As(err, &quota):
 		return errQuotaDatabase
+	case errors.As(err, &files):
+		return errQuotaFiles
+	case errors.Is(err, blobs.ErrTooLarge):
+		return errFileTooLarge
+	case errors.Is(err, blobs.ErrFull):
+		return errFileFull.because(err)
+	case errors.Is(err, blobs.ErrUnavailable):
+		return errFileStore.because(err)
+	case errors.Is(err, blobs.ErrDamaged), errors.Is(err, blobs.ErrNotFound):
+		return errFileDamaged.because(err)
 	case errors.As(err, &budget):
 		return tooCostly(budget)
 	case errors.Is(err, kv.ErrNotFound):

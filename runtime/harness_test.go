@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/sluice-edge/sluice/runtime"
@@ -22,14 +21,6 @@ type node struct {
 	url    string
 	pk, sk string
 	dir    string
-	stop   func() // ends the server; may be called twice
-}
-
-// restart ends the server and starts another one on the same directory.
-func (n *node) restart(change ...func(*runtime.Options)) {
-	n.t.Helper()
-	n.stop()
-	n.open(change...)
 }
 
 // blog is the project that most tests use.
@@ -91,7 +82,7 @@ func (n *node) open(change ...func(*runtime.Options)) {
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx) }()
-	n.stop = sync.OnceFunc(func() {
+	n.t.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {
 			n.t.Errorf("serve: %v", err)
@@ -100,7 +91,6 @@ func (n *node) open(change ...func(*runtime.Options)) {
 			n.t.Errorf("close: %v", err)
 		}
 	})
-	n.t.Cleanup(n.stop)
 	n.server, n.url = server, server.PublicURL()
 }
 

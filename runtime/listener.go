@@ -64,6 +64,21 @@ func linger(c net.Conn) {
 	}
 }
 
+// lingerNot takes linger back: the client has nothing left to say.
+func lingerNot(c net.Conn) {
+	if l, ok := c.(*lingerConn); ok {
+		l.lingers.Store(false)
+	}
+}
+
+// ReadFrom lets the kernel send a file by itself: without it the bytes would take the way through this process.
+func (c *lingerConn) ReadFrom(r io.Reader) (int64, error) {
+	if to, ok := c.Conn.(io.ReaderFrom); ok {
+		return to.ReadFrom(r)
+	}
+	return io.Copy(struct{ io.Writer }{c.Conn}, r)
+}
+
 func (c *lingerConn) Close() error {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.lingers.Swap(false) {
 		_ = tcp.CloseWrite()

@@ -62,9 +62,9 @@ type request struct {
 	query        listQuery
 	etag         [24]byte
 	tagged       bool // the answer has an entity tag
+	ownsCaching  bool // the answer says by itself how it may be cached
 	once         once
 	batch        kv.Batch
-	mailed       bool // the batch holds a mail
 }
 
 // headers are the request headers that the pipeline looks at, borrowed and read in one pass.
@@ -119,9 +119,9 @@ func (r *request) end() {
 	r.http, r.route, r.path, r.ctx, r.cancel = nil, nil, paths{}, nil, nil
 	r.project, r.state, r.role, r.user = nil, nil, 0, auth.Claims{}
 	r.collection, r.body = nil, jsondoc.Value{}
-	r.fuel, r.budget, r.reason, r.tagged, r.subject, r.explain = 0, 0, "", false, subject{}, nil
+	r.fuel, r.budget, r.reason, r.tagged, r.ownsCaching, r.subject, r.explain = 0, 0, "", false, false, subject{}, nil
 	r.batch = kv.Batch{Needs: r.batch.Needs[:0], Ops: r.batch.Ops[:0]}
-	r.once, r.mailed = once{}, false
+	r.once = once{}
 	r.query.reset()
 	r.server.requests.Put(r)
 }

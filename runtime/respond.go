@@ -94,8 +94,10 @@ func (r *request) answerHeaders() {
 	h := &r.http.Response.Header
 	h.SetCanonical(headerRequestID, r.id[:])
 	h.SetCanonical(headerNoSniff, valueNoSniff)
-	h.SetCanonical(headerCacheControl, valueNoStore)
-	h.SetCanonical(headerVary, valueVary)
+	if !r.ownsCaching {
+		h.SetCanonical(headerCacheControl, valueNoStore)
+		h.SetCanonical(headerVary, valueVary)
+	}
 	r.allowOrigin()
 }
 
@@ -125,7 +127,7 @@ func (r *request) answerRaw(status int, body []byte) error {
 // answerError writes the error envelope of the contract, or RFC 9457 problem details for a client that asks for them.
 func (r *request) answerError(err error) {
 	e := errorFrom(err)
-	r.reason = e.Reason
+	r.reason, r.ownsCaching = e.Reason, false
 	r.recordRefusal(e)
 	r.http.Response.ResetBody()
 	if e.Status >= 500 {
@@ -187,8 +189,10 @@ func appendProblem(b []byte, e *Error, requestID []byte) []byte {
 
 // refuseConnection answers what fasthttp could not read as a request. There is no route and no project yet.
 func (s *Server) refuseConnection(ctx *fasthttp.RequestCtx, err error) {
-	refusal := errMalformedRequest
-	var small *fasthttp.ErrSmallBuffer
+	var (
+		refusal = errMalformedRequest
+		small   *fasthttp.ErrSmallBuffer
+	)
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		refusal = errBodyTooLarge
@@ -197,6 +201,11 @@ func (s *Server) refuseConnection(ctx *fasthttp.RequestCtx, err error) {
 	case isDeadline(err):
 		refusal = errTimeout
 	}
+	s.refuseBody(ctx, refusal)
+}
+
+// refuseBody answers a request that could not be read to its end, so that nothing behind it can be trusted to be another.
+func (s *Server) refuseBody(ctx *fasthttp.RequestCtx, refusal error) {
 	s.serve(ctx, &route{pattern: "none", handle: func(*request) error { return refusal }}, paths{})
 	ctx.SetConnectionClose()
 	linger(ctx.Conn())
@@ -208,12 +217,20 @@ func isDeadline(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
+// answerBytes is the size of an answer's body. That of a stream must not be read to be known.
+func answerBytes(res *fasthttp.Response) int {
+	if res.IsBodyStream() {
+		return res.Header.ContentLength()
+	}
+	return len(res.Body())
+}
+
 // logAccess writes the request's line. The pattern stands for the path: a path or query may hold a key.
 func (r *request) logAccess() {
 	e := accessEntry{
 		Time: r.start, RequestID: r.id[:], Method: r.route.method, Route: r.route.pattern,
 		Status: r.http.Response.StatusCode(), Duration: r.server.now().Sub(r.start),
-		Bytes: len(r.http.Response.Body()), Reason: r.reason, Fuel: r.fuel, Budget: r.budget,
+		Bytes: answerBytes(&r.http.Response), Reason: r.reason, Fuel: r.fuel, Budget: r.budget,
 	}
 	if r.project != nil {
 		e.Project = r.project.ID

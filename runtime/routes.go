@@ -34,6 +34,8 @@ var (
 	stageCollection = stage{"collection", findCollection}
 	stageAccounts   = stage{"accounts", accountsEnabled}
 	stageAdmin      = stage{"token", checkAdminToken}
+	stageFiles      = stage{"files", mayHaveFiles}
+	stageSecret     = stage{"secret", needSecret}
 
 	open     = []stage{}
 	withKey  = []stage{stageHeaders, stageKey, stageOrigin}
@@ -45,6 +47,9 @@ var (
 	batchW   = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageUser}
 	dataW    = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageNotUsers, stageUser, stageCollection}
 	dataAsk  = dataW
+	fileUp   = []stage{stageHeaders, stageKey, stageOrigin, stageUser, stageFiles}
+	fileW    = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageUser, stageFiles}
+	fileAll  = []stage{stageHeaders, stageKey, stageOrigin, stageSecret}
 )
 
 // publicRoutes is the API that apps use.
@@ -59,14 +64,8 @@ func publicRoutes() []route {
 		{"POST", "/api/userauth/login", accountW, login},
 		{"POST", "/api/userauth/refresh-token", account, refreshToken},
 		{"POST", "/api/userauth/logout", account, logout},
-		{"POST", "/api/userauth/verify-email", accountW, verifyEmail},
-		{"POST", "/api/userauth/resend-verification-otp", accountW, resendVerification},
-		{"POST", "/api/userauth/request-password-reset", accountW, requestReset},
-		{"POST", "/api/userauth/reset-password", accountW, resetPassword},
 		{"GET", "/api/userauth/me", account, me},
 		{"GET", "/api/userauth/public/{username}", account, publicProfile},
-		{"PUT", "/api/userauth/update-profile", accountW, updateProfile},
-		{"PUT", "/api/userauth/change-password", accountW, changePassword},
 
 		{"GET", "/api/data/{collection}", dataRead, listDocuments},
 		{"POST", "/api/data/{collection}", dataW, insertDocument},
@@ -78,6 +77,16 @@ func publicRoutes() []route {
 		{"DELETE", "/api/data/{collection}/{id}", dataDrop, deleteDocument},
 
 		{"POST", "/api/batch", batchW, writeBatch},
+
+		{"POST", "/api/storage/upload", fileUp, uploadFile},
+		{"POST", "/api/storage/upload-request", fileW, requestUpload},
+		{"POST", "/api/storage/upload-confirm", fileW, confirmUpload},
+		{"POST", "/api/storage/signed-url", fileW, signFile},
+		{"GET", "/api/storage/files", fileUp, listFiles},
+		{"DELETE", "/api/storage/file", fileW, deleteFile},
+		{"DELETE", "/api/storage/all", fileAll, deleteFiles},
+		{"GET", "/files/{project}/{name}", open, getFile},
+		{"PUT", "/files/{project}/{name}", open, putFile},
 
 		{"GET", "/api/schemas/{collection}", withKey, getSchema},
 		{"POST", "/api/schemas", keyW, createSchema},
@@ -106,13 +115,15 @@ func adminRoutes() []route {
 	}
 }
 
-// paths are the parameters of the data routes, borrowed from the URL and still escaped. They are taken apart by hand:
+// paths are the parameters of the routes of data, and of files (as project and name), borrowed from the URL and still escaped. They are taken apart by hand:
 // the router copies every parameter three times, which on a GET by id is most of what it allocates.
 type paths struct{ collection, id []byte }
 
 const (
 	dataPrefix       = "/api/data/"
 	aggregatePattern = "/api/data/{collection}/aggregate"
+	filesPrefix      = "/files/"
+	uploadPattern    = "/api/storage/upload"
 )
 
 // splitDataPath reads /api/data/{collection} and /api/data/{collection}/{id}.
@@ -161,6 +172,20 @@ func newDataRoutes(routes []route) dataRoutes {
 	return d
 }
 
+// fileRoutes are the rows of the table that splitFileAddress stands for, by method.
+func fileRoutes(routes []route) map[string]*route {
+	table := map[string]*route{}
+	for i := range routes {
+		if rt := &routes[i]; rt.pattern == filesPrefix+"{project}/{name}" {
+			table[rt.method] = rt
+			if rt.method == fasthttp.MethodGet {
+				table[fasthttp.MethodHead] = rt
+			}
+		}
+	}
+	return table
+}
+
 // find returns the row for a method and path, or nil when the router has to say what is wrong.
 func (d *dataRoutes) find(method []byte, path paths) *route {
 	if len(path.id) == 0 {
@@ -206,11 +231,13 @@ func (s *Server) publicHandler() fasthttp.RequestHandler {
 			s.serve(ctx, preflight, paths{})
 			return true
 		}
+		var rt *route
 		path, ok := splitDataPath(ctx.URI().PathOriginal())
-		if !ok {
-			return false
+		if ok {
+			rt = s.data.find(ctx.Method(), path)
+		} else if path, ok = splitFileAddress(ctx.URI().PathOriginal()); ok {
+			rt = s.files[string(ctx.Method())]
 		}
-		rt := s.data.find(ctx.Method(), path)
 		if rt != nil {
 			s.serve(ctx, rt, path)
 		}
@@ -237,11 +264,35 @@ func (s *Server) handler(r *router.Router, first func(*fasthttp.RequestCtx) bool
 			s.serve(ctx, badPath, paths{})
 		default:
 			canonicalPath(ctx.URI())
+			switch {
+			case !ctx.Request.IsBodyStream():
+			case takesFile(ctx):
+				linger(ctx.Conn()) // an early answer must reach a client that is still sending
+			default:
+				body := s.bodies.get()
+				defer s.bodies.put(body)
+				if err := receive(ctx, body, s.opt.BodyBytes); err != nil {
+					s.refuseBody(ctx, err)
+					return
+				}
+			}
 			if !first(ctx) {
 				r.Handler(ctx)
 			}
 		}
 	}
+}
+
+// takesFile reports whether a request's body is a file, which its handler reads as it comes.
+func takesFile(ctx *fasthttp.RequestCtx) bool {
+	path := ctx.URI().PathOriginal()
+	switch {
+	case ctx.IsPut():
+		return bytes.HasPrefix(path, []byte(filesPrefix))
+	case ctx.IsPost():
+		return string(path) == uploadPattern
+	}
+	return false
 }
 
 // soundFraming refuses what fasthttp lets through although RFC 9112 does not want it trusted: a body announced both by
@@ -335,9 +386,9 @@ func canonicalPath(uri *fasthttp.URI) {
 }
 
 // staticPrefix returns how much of a path is names of ours rather than of the project's: `/api/data/` and
-// `/api/schemas/` end it, `/api/userAuth/public/` too, and everything else is ours throughout.
+// `/api/schemas/` end it, `/api/userAuth/public/` and `/files/` too, and everything else is ours throughout.
 func staticPrefix(path []byte) int {
-	for _, prefix := range [...]string{"/api/data/", "/api/schemas/", "/api/userauth/public/", "/admin/v1/projects/"} {
+	for _, prefix := range [...]string{"/api/data/", "/api/schemas/", "/api/userauth/public/", filesPrefix, "/admin/v1/projects/"} {
 		if len(path) >= len(prefix) && bytes.EqualFold(path[:len(prefix)], []byte(prefix)) {
 			return len(prefix)
 		}

@@ -11,12 +11,15 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/sluice-edge/sluice/blobs"
+	"github.com/sluice-edge/sluice/blobs/disk"
 	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/runtime/auth"
@@ -37,14 +40,20 @@ type Options struct {
 	Now       func() time.Time // default time.Now
 	CacheDir  string           // compiled guests, default Dir/cache/wasm; holds native code, so it must be the server's own
 
+	// PublicURL is where apps reach the public listener, such as https://api.example.com; default: its address.
+	PublicURL string
+
+	// Blobs opens where the bytes of a project's files are; default: Dir/projects/<id>/blobs. FileProvider is what the
+	// storage API calls it: internal, the default, or external.
+	Blobs        func(projectID string) (blobs.Backend, error)
+	FileProvider string
+
 	BodyBytes   int           // largest JSON body, inclusive, default 1 MiB
 	HeaderBytes int           // largest request line and headers together, default 16 KiB
 	Connections int           // concurrent connections, default 16,384
 	Timeout     time.Duration // for receiving a request, and again for answering it, default 30s
 	IdleTimeout time.Duration // of a kept-alive connection, default 60s
 	DrainTime   time.Duration // for requests in flight at the end, default 10s
-
-	MailFrom string // who mails are from in projects that do not say, default sluice <no-reply@localhost>
 
 	KV   kv.Options    // for the projects' files
 	Host hooks.Options // for guests; Logger and CacheDir are filled in
@@ -58,7 +67,6 @@ func (o *Options) withDefaults() {
 	}
 	set(&o.Addr, "127.0.0.1:8090")
 	set(&o.AdminAddr, "127.0.0.1:8091")
-	set(&o.MailFrom, "sluice <no-reply@localhost>")
 	set(&o.CacheDir, filepath.Join(o.Dir, "cache", "wasm"))
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -66,6 +74,13 @@ func (o *Options) withDefaults() {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	set(&o.FileProvider, "internal")
+	if o.Blobs == nil {
+		o.Blobs = func(projectID string) (blobs.Backend, error) {
+			return disk.Open(filepath.Join(o.Dir, "projects", projectID, "blobs"), disk.Options{})
+		}
+	}
+	o.PublicURL = strings.TrimRight(o.PublicURL, "/")
 	if o.BodyBytes == 0 {
 		o.BodyBytes = 1 << 20
 	}
@@ -102,7 +117,10 @@ type Server struct {
 	admin      *listener
 	routes     []route    // of the public listener
 	data       dataRoutes // those of them that are found by hand
-	requests   sync.Pool  // of *request
+	files      map[string]*route
+	smallFiles *fileCache
+	requests   sync.Pool // of *request
+	bodies     bodyBuffers
 	requestIDs requestIDs
 	tagSeed    maphash.Seed // of the entity tags that are made from answers
 	draining   atomic.Bool
@@ -131,7 +149,8 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 	s.ended, s.allEnded = make(chan *hooks.Session), make(chan struct{})
 	go s.endSessions()
 	s.routes = publicRoutes()
-	s.data = newDataRoutes(s.routes)
+	s.data, s.files = newDataRoutes(s.routes), fileRoutes(s.routes)
+	s.smallFiles = newFileCache(smallFileTotal)
 	s.requests.New = func() any { return newRequest(s) }
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -160,17 +179,14 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("start the guest host: %w", err)
 	}
 	s.log.Debug("guest host started", "isolation", s.host.Isolation())
-	secret, err := loadNodeSecret(s.opt.Dir)
-	if err != nil {
-		return err
-	}
-	s.registry, err = project.OpenRegistry(ctx, s.opt.Dir, s.host, project.Options{Logger: s.log, Now: s.now, KV: s.opt.KV, Secret: secret})
+	s.registry, err = project.OpenRegistry(ctx, s.opt.Dir, s.host, project.Options{Logger: s.log, Now: s.now, KV: s.opt.KV, Blobs: s.opt.Blobs})
 	if err != nil {
 		return err
 	}
 	if s.public, err = s.listen(s.opt.Addr, s.publicHandler(), s.opt.BodyBytes); err != nil {
 		return fmt.Errorf("public listener: %w", err)
 	}
+	s.public.server.StreamRequestBody, s.public.server.MaxRequestBodySize = true, 1 // see body.go: fasthttp shall read nothing ahead
 	if s.admin, err = s.listen(s.opt.AdminAddr, s.adminHandler(), maxAdminBody); err != nil {
 		return fmt.Errorf("admin listener: %w", err)
 	}

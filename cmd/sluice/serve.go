@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/signal"
 	"syscall"
@@ -34,6 +35,7 @@ Ctrl-C lets requests in flight finish; a second Ctrl-C ends at once.
 			dirFlag("data directory, created if missing; with --demo the default is a temporary one, removed at the end"),
 			&cli.StringFlag{Name: "addr", Value: "127.0.0.1:8090", Usage: "public listener, HOST:PORT; port 0 picks a free one", Sources: cli.EnvVars("SLUICE_ADDR")},
 			&cli.StringFlag{Name: "admin-addr", Value: "127.0.0.1:8091", Usage: "admin listener, HOST:PORT", Sources: cli.EnvVars("SLUICE_ADMIN_ADDR")},
+			&cli.StringFlag{Name: "public-url", Usage: "where apps reach the public listener, such as https://api.example.com (default: its address)", Sources: cli.EnvVars("SLUICE_PUBLIC_URL")},
 			&cli.BoolFlag{Name: "demo", Usage: "create a demo project with a policy, and print commands to try", Sources: cli.EnvVars("SLUICE_DEMO")},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error; JSON lines on standard error; with --demo the default is warn", Sources: cli.EnvVars("SLUICE_LOG_LEVEL")},
 			&cli.StringFlag{Name: "access-log", Value: "stderr", Usage: `one JSON line a request: "stderr", "off", or a file to append to; with --demo the default is off`, Sources: cli.EnvVars("SLUICE_ACCESS_LOG")},
@@ -139,6 +141,9 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, error) {
 	if c.Int("connections") <= 0 {
 		errs = append(errs, errors.New("--connections must be positive"))
 	}
+	if u, err := url.Parse(c.String("public-url")); c.String("public-url") != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil) {
+		errs = append(errs, fmt.Errorf("--public-url %q must be an address such as https://api.example.com", c.String("public-url")))
+	}
 	if c.String("dir") == "" {
 		errs = append(errs, errors.New("--dir must not be empty"))
 	}
@@ -154,6 +159,7 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, error) {
 	}
 	return runtime.Options{
 		Dir: c.String("dir"), Addr: c.String("addr"), AdminAddr: c.String("admin-addr"),
+		PublicURL:   c.String("public-url"),
 		Logger:      slog.New(slog.NewJSONHandler(term.err, &slog.HandlerOptions{Level: level})),
 		AccessLog:   access,
 		Timeout:     c.Duration("timeout"),

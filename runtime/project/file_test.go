@@ -16,6 +16,7 @@ auth: {enabled: true, minPassword: 6}
 limits:
   bodyBytes: 64 KiB
   databaseBytes: 1073741824
+files: {maxBytes: 1 MiB, totalBytes: 2 GiB, upload: users, visibility: private}
 collections:
   - name: users
     fields:
@@ -47,6 +48,9 @@ func TestParseFile(t *testing.T) {
 	}
 	if c.Name != "blog" || !c.Auth.Enabled || c.Auth.MinPassword != 6 || c.Limits.BodyBytes != 64<<10 || c.Limits.DatabaseBytes != 1<<30 {
 		t.Errorf("got %+v", c)
+	}
+	if c.Files != (Files{MaxBytes: 1 << 20, TotalBytes: 2 << 30, Upload: UploadUsers, Visibility: VisibilityPrivate}) {
+		t.Errorf("files are %+v", c.Files)
 	}
 	posts := c.Collection("posts")
 	if posts == nil || !posts.Strict || posts.RLS != (RLS{true, ModePublicRead, "userId", true}) || !reflect.DeepEqual(posts.Indexes, [][]string{{"title", "price"}}) {
@@ -93,17 +97,18 @@ func TestParseFileRefuses(t *testing.T) {
 		{"two documents", "name: p\n---\nname: q\n", []string{"f:2: the file holds a second document; a project is one"}},
 		{"an unknown key", "name: p\ncollections:\n  - name: c\n    fields:\n      - key: a\n        typ: String\n", []string{`f:6: collections[0].fields[0].typ: unknown key "typ" (did you mean "type"?)`}},
 		{"a key in another case", "Name: p\n", []string{`f:1: Name: unknown key "Name" (did you mean "name"?)`}},
-		{"a key like no other", "name: p\naudit: {zzzzzzz: 1}\n", []string{`f:2: audit.zzzzzzz: unknown key "zzzzzzz" (known are days, entries)`}},
+		{"a key like no other", "name: p\nauth: {zzzzzz: 1}\n", []string{`f:2: auth.zzzzzz: unknown key "zzzzzz" (known are enabled, minPassword)`}},
 		{"a key twice", "name: p\nsiteUrl: http://a\nname: q\n", []string{`f:3: name: key "name" is given twice, first on line 1`}},
 		{"a number as name", "name: 12\n", []string{"f:1: name: must be a string, not the number 12; put it in quotes if it is one"}},
 		{"a text as boolean", "name: p\nauth: {enabled: yes}\n", []string{`f:2: auth.enabled: must be true or false, not "yes"`}},
 		{"a fraction as whole number", "name: p\nauth: {minPassword: 8.5}\n", []string{"f:2: auth.minPassword: must be a whole number, not the number 8.5"}},
+		{"a wish about files that nobody knows", "name: p\nfiles: {maxByte: 1}\n", []string{`f:2: files.maxByte: unknown key "maxByte" (did you mean "maxBytes"?)`}},
 		{"a bad size", "name: p\nlimits: {bodyBytes: 1 MB}\n", []string{`f:2: limits.bodyBytes: must be a number of bytes such as 1048576 or 1 MiB, not "1 MB"`}},
 		{"a size that overflows", "name: p\nlimits: {databaseBytes: 9223372036854775807 GiB}\n", []string{`f:2: limits.databaseBytes: must be a number of bytes such as 1048576 or 1 MiB, not "9223372036854775807 GiB"`}},
 		{"a mapping for a list", "name: p\ncollections:\n  posts: {}\n", []string{"f:3: collections: must be a list of collections, not a mapping"}},
 		{"a list for a mapping", "name: p\nauth: [true]\n", []string{"f:2: auth: must be a mapping of keys and values, not a list"}},
 		{"an alias", "name: p\nsiteUrl: &u http://a\nallowedDomains: [*u]\n", []string{"f:3: allowedDomains[0]: aliases are not allowed; write the value out"}},
-		{"a merge key", "name: p\naudit:\n  <<: {days: 1}\n", []string{`f:3: audit.<<: unknown key "<<" (known are days, entries)`}},
+		{"a merge key", "name: p\nauth:\n  <<: {enabled: true}\n", []string{`f:3: auth.<<: unknown key "<<" (known are enabled, minPassword)`}},
 		{"a custom tag", "name: !secret p\n", []string{"f:1: name: the tag !secret is not allowed"}},
 		{"a number that JSON cannot write", "name: p\ncollections:\n  - name: c\n    fields:\n      - {key: n, type: Number, default: 0x10}\n", []string{"f:5: collections[0].fields[0].default: write the number 0x10 in plain decimal, as JSON does"}},
 		{"a default with a key twice", "name: p\ncollections:\n  - name: c\n    fields:\n      - {key: n, type: Object, default: {a: 1, a: 2}}\n", []string{`f:5: collections[0].fields[0].default.a: key "a" is given twice`}},

@@ -13,11 +13,11 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sluice-edge/sluice/blobs"
 	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/runtime/auth"
 	"github.com/sluice-edge/sluice/runtime/journal"
-	"github.com/sluice-edge/sluice/runtime/letter"
 )
 
 // Settings of a project's file. A write names them among its needs, so that it cannot commit under replaced rules.
@@ -36,11 +36,7 @@ const (
 const (
 	Users       = "users"
 	Sessions    = "_sessions"
-	Accounts    = "_accounts"    // what the server alone keeps of an account, see Account
-	Audit       = "_audit"       // what has happened to accounts, see AuditEntry
 	Idempotency = "_idempotency" // answers to requests with an Idempotency-Key
-	Codes       = "_codes"       // one-time codes, one document an address
-	Outbox      = "_outbox"      // mails on their way
 )
 
 // Names of unique indexes that always exist.
@@ -56,10 +52,8 @@ const (
 type Project struct {
 	ID      string
 	DB      *kv.DB
+	Blobs   *blobs.Store     // the bytes of its files
 	Journal *journal.Journal // refusals and guests' lines, for the developer to look at
-	Box     *auth.Box        // hashes codes and seals mails
-
-	Failures Failures // wrong passwords that the audit log does not hold yet
 
 	dir    string
 	broken error // why the project could not be opened; DB is nil then
@@ -68,8 +62,6 @@ type Project struct {
 	turn   sync.RWMutex // shared by commits; held alone by a write that was contended for too long
 
 	compaction compaction
-	revoked    revoked
-	saving     sync.Mutex // one save of Failures at a time
 }
 
 // State is everything that decides a request, as of one moment. It is immutable.
@@ -79,6 +71,7 @@ type State struct {
 	Domains   *Domains
 	Tokens    *auth.Tokens
 	CursorKey []byte // signs the cursors of lists; derived from the signing secret
+	FileKey   []byte // signs the addresses of files; derived from the signing secret
 
 	Bundle        *hooks.Bundle // nil: none deployed, or BundleErr says why it could not be loaded
 	BundleRev     uint64        // revision of SettingBundle, 0 when there is none
@@ -86,7 +79,6 @@ type State struct {
 	BundleErr     error
 
 	collections map[string]*Collection
-	letters     map[string]*letter.Parsed // the templates of mails, by name
 	asked       asked
 }
 
@@ -110,7 +102,6 @@ func (s *State) setConfig(cfg *Config, rev uint64) {
 	for i := range cfg.Collections {
 		s.collections[cfg.Collections[i].Name] = &cfg.Collections[i]
 	}
-	s.letters = parseTemplates(&cfg.Mail)
 }
 
 // openProject opens the file of an existing project and reads its rules. A bundle that cannot be loaded does not keep
@@ -122,19 +113,21 @@ func (r *Registry) openProject(ctx context.Context, id string) (*Project, error)
 		return nil, fmt.Errorf("project %s: %w", id, err)
 	}
 	p.DB = db
-	if p.Box, err = auth.NewBox(r.secret, id, r.rand); err != nil {
+	backend, err := r.blobs(id)
+	if err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("project %s: %w", id, err)
+		return nil, fmt.Errorf("project %s: its files: %w", id, err)
 	}
+	p.Blobs = blobs.New(backend, blobs.Options{Now: r.now})
 	if p.Journal, err = journal.Open(p.dir, r.now()); err != nil {
 		r.log.WarnContext(ctx, "the project's log of decisions begins anew", "project", id, "error", err)
 	}
 	if err := p.ensureSystem(ctx, r); err != nil {
-		_ = db.Close()
+		_, _ = db.Close(), p.Blobs.Close()
 		return nil, fmt.Errorf("project %s: %w", id, err)
 	}
 	if err := p.load(ctx, r); err != nil {
-		_ = db.Close()
+		_, _ = db.Close(), p.Blobs.Close()
 		return nil, fmt.Errorf("project %s: %w", id, err)
 	}
 	return p, nil
@@ -143,25 +136,22 @@ func (r *Registry) openProject(ctx context.Context, id string) (*Project, error)
 // systemCollections are the collections that every project has beside those of its file.
 func systemCollections() map[string][]byte {
 	return map[string][]byte{
-		Sessions:    indexDefinition(uniqueIndex(IndexToken), orderedIndex(fieldExpires), orderedIndex(FieldUserID), orderedIndex(FieldRevokedAt)),
-		Accounts:    indexDefinition(orderedIndex(fieldExpires), orderedIndex(FieldChangedAt)),
-		Audit:       indexDefinition(orderedIndex(fieldExpires), orderedIndex(FieldUserID)),
+		Sessions:    indexDefinition(uniqueIndex(IndexToken), orderedIndex(fieldExpires)),
 		Idempotency: indexDefinition(uniqueIndex(IndexKey), orderedIndex(fieldExpires)),
-		Codes:       indexDefinition(uniqueIndex(IndexKey), orderedIndex(fieldExpires)),
-		Outbox:      indexDefinition(orderedIndex("state", "next"), orderedIndex(fieldExpires)),
+		StoredFiles: indexDefinition(uniqueIndex(IndexFileKey), orderedIndex(IndexFileHash), orderedIndex("name"), orderedIndex("owner")),
+		Uploads:     indexDefinition(uniqueIndex(IndexFileKey), orderedIndex(fieldExpires)),
 	}
 }
 
-// ensureSystem makes the system collections that the project's file does not have yet, and gives those of an older file the indexes
-// that they lack.
+// ensureSystem makes the system collections that the project's file does not have yet.
 func (p *Project) ensureSystem(ctx context.Context, r *Registry) error {
 	snap, err := p.DB.Snapshot()
 	if err != nil {
 		return err
 	}
 	defined := systemCollections()
-	for name, def := range defined {
-		if c, ok := snap.Collection(name); ok && string(storedIndexes(c)) == string(def) {
+	for name := range defined {
+		if _, ok := snap.Collection(name); ok {
 			delete(defined, name)
 		}
 	}
@@ -178,15 +168,6 @@ func (p *Project) ensureSystem(ctx context.Context, r *Registry) error {
 	}
 	_, err = p.DB.Commit(ctx, b)
 	return err
-}
-
-// storedIndexes is the definition of a collection as the file has it.
-func storedIndexes(c *kv.Collection) []byte {
-	list := make([]storedIndex, len(c.Indexes))
-	for i, x := range c.Indexes {
-		list[i] = storedIndex{x.Name, x.Fields, x.Unique}
-	}
-	return indexDefinition(list...)
 }
 
 // load reads the settings into a fresh State.
@@ -212,7 +193,7 @@ func (p *Project) load(ctx context.Context, r *Registry) error {
 	if raw, _, ok = snap.Setting(SettingTokens); !ok {
 		return fmt.Errorf("the file holds no signing keys")
 	}
-	if st.Tokens, st.CursorKey, err = decodeTokens(p.ID, raw); err != nil {
+	if err := st.setTokens(p.ID, raw); err != nil {
 		return err
 	}
 	if raw, rev, ok := snap.Setting(SettingBundle); ok {
@@ -221,9 +202,6 @@ func (p *Project) load(ctx context.Context, r *Registry) error {
 		if st.BundleErr != nil {
 			r.log.ErrorContext(ctx, "bundle not loaded; its project refuses writes", "project", p.ID, "error", st.BundleErr)
 		}
-	}
-	if err := p.loadRevoked(ctx, snap, r.now()); err != nil {
-		return fmt.Errorf("read what was revoked: %w", err)
 	}
 	p.state.Store(st)
 	return nil
@@ -248,7 +226,7 @@ func (p *Project) close(ctx context.Context) error {
 		err = st.Bundle.Close(ctx)
 	}
 	p.compaction.stop()
-	return errors.Join(err, p.Journal.Save(), p.DB.Close())
+	return errors.Join(err, p.Journal.Save(), p.Blobs.Close(), p.DB.Close())
 }
 
 // storedTokens is the shape of SettingTokens.
@@ -261,20 +239,26 @@ type storedTokenKey struct {
 	Secret []byte `json:"secret"` // base64 in JSON
 }
 
-// decodeTokens makes what the project's secrets are for: access tokens, and the key that signs cursors.
-func decodeTokens(projectID string, raw []byte) (tokens *auth.Tokens, cursorKey []byte, err error) {
+// setTokens fills what the project's secrets are for: access tokens, and the keys that sign cursors and addresses.
+func (s *State) setTokens(projectID string, raw []byte) (err error) {
 	var st storedTokens
 	if err := json.Unmarshal(raw, &st); err != nil {
-		return nil, nil, fmt.Errorf("read setting %s: %w", SettingTokens, err)
+		return fmt.Errorf("read setting %s: %w", SettingTokens, err)
 	}
 	keys := make([]auth.SigningKey, len(st.Keys))
 	for i, k := range st.Keys {
 		keys[i] = auth.SigningKey{ID: k.ID, Secret: k.Secret}
 	}
-	if tokens, err = auth.NewTokens(projectID, keys...); err != nil {
-		return nil, nil, err
+	if s.Tokens, err = auth.NewTokens(projectID, keys...); err != nil {
+		return err
 	}
-	mac := hmac.New(sha256.New, keys[0].Secret)
-	mac.Write([]byte("sluice list cursor"))
-	return tokens, mac.Sum(nil), nil
+	s.CursorKey, s.FileKey = deriveKey(keys[0].Secret, "sluice list cursor"), deriveKey(keys[0].Secret, "sluice file address")
+	return nil
+}
+
+// deriveKey makes a key for one purpose, from which the secret and the keys for others cannot be found.
+func deriveKey(secret []byte, purpose string) []byte {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(purpose))
+	return mac.Sum(nil)
 }

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-edge/sluice/blobs"
+	"github.com/sluice-edge/sluice/blobs/memory"
 	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/runtime/auth"
@@ -47,7 +49,9 @@ type Options struct {
 	Now    func() time.Time // default time.Now
 	Rand   io.Reader        // source of keys and secrets, default crypto/rand.Reader
 	KV     kv.Options       // for every project's file; Logger and Now are filled in
-	Secret []byte           // the node's, of auth.NodeSecretLen bytes; default one that is forgotten at the end
+
+	// Blobs opens where the bytes of a project's files are; default: in memory, for tests.
+	Blobs func(projectID string) (blobs.Backend, error)
 }
 
 // Registry finds the projects of one data directory by key, id or name, and changes them. Finding takes no lock.
@@ -59,7 +63,8 @@ type Registry struct {
 	rand io.Reader
 	kv   kv.Options
 
-	secret  []byte // the node's: what a project's file must not hold is sealed with keys derived from it
+	blobs func(projectID string) (blobs.Backend, error)
+
 	control *kv.DB
 	view    atomic.Pointer[view]
 	mu      sync.Mutex // one change of the directory at a time
@@ -83,7 +88,10 @@ type keyEntry struct {
 // OpenRegistry opens the control project of a data directory, creating it when the directory is new, and every project
 // that it lists. host runs the projects' guests; it stays the caller's to close, after the Registry.
 func OpenRegistry(ctx context.Context, dir string, host *hooks.Host, opt Options) (*Registry, error) {
-	r := &Registry{dir: dir, host: host, log: opt.Logger, now: opt.Now, rand: opt.Rand, kv: opt.KV}
+	r := &Registry{dir: dir, host: host, log: opt.Logger, now: opt.Now, rand: opt.Rand, kv: opt.KV, blobs: opt.Blobs}
+	if r.blobs == nil {
+		r.blobs = func(string) (blobs.Backend, error) { return memory.New(r.now), nil }
+	}
 	if r.log == nil {
 		r.log = slog.Default()
 	}
@@ -92,12 +100,6 @@ func OpenRegistry(ctx context.Context, dir string, host *hooks.Host, opt Options
 	}
 	if r.rand == nil {
 		r.rand = rand.Reader
-	}
-	if r.secret = opt.Secret; r.secret == nil {
-		r.secret = make([]byte, auth.NodeSecretLen)
-		if _, err := io.ReadFull(r.rand, r.secret); err != nil {
-			return nil, err
-		}
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "projects"), 0o700); err != nil {
 		return nil, err
@@ -112,6 +114,7 @@ func OpenRegistry(ctx context.Context, dir string, host *hooks.Host, opt Options
 	looping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stopLoops = stop
 	r.loops.Go(func() { r.sweepLoop(looping) })
+	r.loops.Go(func() { r.sweepFilesLoop(looping) })
 	r.loops.Go(func() { r.saveLoop(looping) })
 	return r, nil
 }
@@ -131,11 +134,6 @@ func (r *Registry) Close(ctx context.Context) error {
 	var errs []error
 	if v := r.view.Load(); v != nil {
 		for _, p := range v.byID {
-			if p.broken == nil {
-				if err := r.SaveFailures(ctx, p); err != nil { // a full disk keeps no node from ending
-					r.log.WarnContext(ctx, "failed logins not saved", "project", p.ID, "error", err)
-				}
-			}
 			errs = append(errs, p.close(ctx))
 		}
 	}

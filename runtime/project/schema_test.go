@@ -57,6 +57,7 @@ func TestValidate(t *testing.T) {
 		{"an inner star", `{"name":"p","allowedDomains":["a.*.example"]}`, []string{`allowedDomains[0]: "a.*.example" is not a host name; use "*", an origin (https://app.example), a host name (app.example) or "*.app.example"`}},
 		{"a short password", `{"name":"p","auth":{"minPassword":5}}`, []string{"auth.minPassword: must be between 6 and 128"}},
 		{"more levels than the limit allows", `{"name":"p","limits":{"fieldLevels":1},"collections":[{"name":"c","fields":[{"key":"a","type":"Object","fields":[{"key":"b","type":"String"}]}]}]}`, []string{"collections[0].fields[0].fields[0]: is nested deeper than 1 levels"}},
+		{"files", `{"name":"p","files":{"maxBytes":-1,"totalBytes":-1,"upload":"anybody","visibility":"secret"}}`, []string{"files.maxBytes: must be at least 1 byte", "files.totalBytes: must not be negative; 0 means no limit", "files.upload: must be secret or users", "files.visibility: must be public or private"}},
 		{"negative limits", `{"name":"p","limits":{"bodyBytes":-1,"databaseBytes":-1,"fieldLevels":9,"fileBytes":1000,"examinedDocuments":10}}`, []string{"limits.bodyBytes: must be between 1 and 67108864 bytes", "limits.examinedDocuments: must be between 1000 and 10000000 documents", "limits.fieldLevels: must be between 1 and 8", "limits.databaseBytes: must not be negative; 0 means no limit", "limits.fileBytes: must be at least 1048576 bytes; 0 means no limit"}},
 		{"accounts without users", `{"name":"p","auth":{"enabled":true}}`, []string{"auth.enabled: Authentication is enabled, but the 'users' collection schema has not been defined."}},
 		{"accounts without a required password", `{"name":"p","auth":{"enabled":true},"collections":[{"name":"users","fields":[{"key":"email","type":"String","required":true},{"key":"password","type":"String"}]}]}`,
@@ -146,7 +147,7 @@ func TestNormalize(t *testing.T) {
 		{"name":"b","rls":{"requireAuthForWrite":false,"mode":"private","ownerField":"author"}}]}`)
 	c.Collections[0].Fields[1].Default = json.RawMessage(` "2026-01-01" `)
 	c.Normalize()
-	want := `{"name":"p","siteUrl":"https://x.example","allowedDomains":["*"],"auth":{"enabled":false,"minPassword":8,"existing":"refuse","codesPerAddress":5,"codesPerHour":1000},"mail":{"perDay":1000,"welcome":false},"audit":{"days":90,"entries":100000},"limits":{"bodyBytes":1048576,"databaseBytes":0,"examinedDocuments":100000,"fieldLevels":3,"fileBytes":0},"durability":"strict","collections":[` +
+	want := `{"name":"p","siteUrl":"https://x.example","allowedDomains":["*"],"auth":{"enabled":false,"minPassword":8},"limits":{"bodyBytes":1048576,"databaseBytes":0,"examinedDocuments":100000,"fieldLevels":3,"fileBytes":0},"files":{"maxBytes":10485760,"totalBytes":0,"upload":"secret","visibility":"public"},"durability":"strict","collections":[` +
 		`{"name":"a","fields":[{"key":"s","type":"String","required":false,"unique":false,"index":false,"format":"email"},` +
 		`{"key":"d","type":"Date","required":false,"unique":false,"index":false,"default":"2026-01-01T00:00:00.000Z"},` +
 		`{"key":"o","type":"Object","required":false,"unique":false,"index":false},` +
@@ -260,11 +261,11 @@ func TestDiff(t *testing.T) {
 		for _, c := range changes {
 			got = append(got, c.String())
 		}
-		want := []string{`+ name: "p"`, `+ siteUrl: ""`, `+ allowedDomains: ["*"]`, `+ auth`, `+ mail`, `+ audit`, `+ limits`, `+ durability: "strict"`, `+ collections.c`}
+		want := []string{`+ name: "p"`, `+ siteUrl: ""`, `+ allowedDomains: ["*"]`, `+ auth`, `+ limits`, `+ files`, `+ durability: "strict"`, `+ collections.c`}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got %q", got)
 		}
-		if i := slices.IndexFunc(changes, func(c Change) bool { return c.Path == "auth" }); string(changes[i].After) != `{"enabled":false,"minPassword":8,"existing":"refuse","codesPerAddress":5,"codesPerHour":1000}` || changes[i].Before != nil {
+		if i := slices.IndexFunc(changes, func(c Change) bool { return c.Path == "auth" }); string(changes[i].After) != `{"enabled":false,"minPassword":8}` || changes[i].Before != nil {
 			t.Errorf("auth is %+v", changes[i])
 		}
 	})

@@ -41,7 +41,10 @@ func (r *Registry) Sweep(ctx context.Context, p *Project) (removed int, err erro
 	if p.broken != nil {
 		return 0, nil
 	}
-	for _, name := range []string{Sessions, Accounts, Audit, Idempotency, Codes, Outbox} {
+	if removed, err = r.sweepUploads(ctx, p); err != nil {
+		return removed, fmt.Errorf("sweep %s: %w", Uploads, err)
+	}
+	for _, name := range []string{Sessions, Idempotency} {
 		for range sweepMost {
 			n, err := r.sweepSome(ctx, p, name)
 			removed += n
@@ -52,11 +55,6 @@ func (r *Registry) Sweep(ctx context.Context, p *Project) (removed int, err erro
 				break
 			}
 		}
-	}
-	p.revoked.forget(r.now())
-	n, err := r.trimAudit(ctx, p)
-	if removed += n; err != nil {
-		return removed, fmt.Errorf("trim %s: %w", Audit, err)
 	}
 	return removed, nil
 }

@@ -1,0 +1,276 @@
+package runtime
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sluice-edge/sluice/blobs"
+	"github.com/sluice-edge/sluice/kv"
+	"github.com/sluice-edge/sluice/runtime/auth"
+	"github.com/sluice-edge/sluice/runtime/project"
+)
+
+var (
+	headerCSP         = []byte("Content-Security-Policy")
+	headerDisposition = []byte(fasthttp.HeaderContentDisposition)
+	headerLastMod     = []byte(fasthttp.HeaderLastModified)
+	headerRanges      = []byte(fasthttp.HeaderAcceptRanges)
+
+	valueSandbox     = []byte("sandbox; default-src 'none'")
+	valueBytes       = []byte("bytes")
+	valuePublicFile  = []byte("public, max-age=3600") // an address never gets other bytes, but a file can be deleted
+	valuePrivateFile = valueNoStore
+	valueVaryOrigin  = []byte(fasthttp.HeaderOrigin)
+)
+
+// addressed finds the project that a file's address names, and returns the file's key.
+func (r *request) addressed() (key string, err error) {
+	p, err := r.server.registry.Find(string(r.path.collection))
+	if err != nil || p.ID != string(r.path.collection) { // a name may change hands
+		return "", errFileNotFound
+	}
+	if p.Broken() != nil {
+		return "", errProjectDown
+	}
+	r.project, r.state = p, p.State()
+	return r.fileKey()
+}
+
+// getFile answers GET and HEAD of /files/{project}/{name}.
+func getFile(r *request) error {
+	key, err := r.addressed()
+	if err != nil {
+		return err
+	}
+	f, err := r.project.FindFile(key)
+	if errors.Is(err, kv.ErrNotFound) {
+		return errFileNotFound
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.mayFetch(f); err != nil {
+		return err
+	}
+	return r.sendFile(f)
+}
+
+// mayFetch judges who asks for a file: anybody for a public one; for a private one whoever has a signed address, a secret
+// key, or the owner's token.
+func (r *request) mayFetch(f *project.File) error {
+	switch {
+	case !f.Private && !r.isSigned():
+		return nil
+	case r.isSigned():
+		return r.checkSignature(f.ID.String(), fasthttp.MethodGet)
+	case len(r.apiKey) == 0:
+		return errFileDenied
+	}
+	if err := readHeaderRules(r); err != nil {
+		return err
+	}
+	p, role, ok := r.server.registry.ByKey(r.apiKey)
+	switch {
+	case !ok:
+		return errKeyUnknown
+	case p != r.project:
+		return errFileDenied
+	}
+	r.role = role
+	if role == auth.RoleSecret {
+		return nil
+	}
+	if err := checkOrigin(r); err != nil {
+		return err
+	}
+	if err := identifyUser(r); err != nil {
+		return err
+	}
+	return r.ownsFile(f.Owner)
+}
+
+// sendFile answers with a file, or with the part of it that was asked for, or that the client has it already.
+func (r *request) sendFile(f *project.File) error {
+	res := &r.http.Response
+	h := &res.Header
+	modified, err := time.Parse("2006-01-02T15:04:05.000Z", f.Updated)
+	if err != nil {
+		return err
+	}
+	modified = modified.Truncate(time.Second)
+	etag := append(append([]byte{'"'}, f.Hash.String()...), '"')
+
+	r.ownsCaching = true
+	h.SetCanonical(headerCacheControl, valuePublicFile)
+	if f.Private {
+		h.SetCanonical(headerCacheControl, valuePrivateFile)
+		h.SetCanonical(headerVary, valueVary)
+	} else {
+		h.SetCanonical(headerVary, valueVaryOrigin)
+	}
+	h.SetCanonical(headerETag, etag)
+	h.SetCanonical(headerLastMod, fasthttp.AppendHTTPDate(r.scratch[:0], modified))
+	if r.fresh(etag, modified) {
+		res.SetStatusCode(fasthttp.StatusNotModified)
+		return nil
+	}
+	h.SetCanonical(headerCSP, valueSandbox)
+	h.SetCanonical(headerRanges, valueBytes)
+	h.SetContentType(f.Type)
+	kind := asAttachment
+	if isShown(f.Type) {
+		kind = asInline
+	}
+	h.SetCanonical(headerDisposition, []byte(disposition(kind, f.Name)))
+
+	from, size := int64(0), f.Size
+	status := fasthttp.StatusOK
+	if asked := r.http.Request.Header.Peek(fasthttp.HeaderRange); len(asked) > 0 && r.rangeHolds(etag, modified) {
+		switch first, n, ok := parseRange(asked, f.Size); {
+		case !ok: // several ranges, another unit, or no sense: the whole file is a right answer (RFC 9110 section 14.2)
+		case n == 0:
+			h.Set(fasthttp.HeaderContentRange, "bytes */"+strconv.FormatInt(f.Size, 10))
+			return errFileRange
+		default:
+			from, size, status = first, n, fasthttp.StatusPartialContent
+			h.Set(fasthttp.HeaderContentRange, "bytes "+strconv.FormatInt(first, 10)+"-"+strconv.FormatInt(first+n-1, 10)+"/"+strconv.FormatInt(f.Size, 10))
+		}
+	}
+	res.SetStatusCode(status)
+	if r.http.IsHead() {
+		h.SetContentLength(int(size))
+		return nil
+	}
+	return r.sendBytes(f, from, size)
+}
+
+// sendBytes answers with part of a file's bytes.
+func (r *request) sendBytes(f *project.File, from, size int64) error {
+	res := &r.http.Response
+	small := r.server.smallFiles
+	if raw, ok := small.get(f.Hash); ok {
+		res.SetBodyRaw(raw[from : from+size])
+		return nil
+	}
+	c, err := r.project.Blobs.Open(r.context(), f.Hash)
+	if errors.Is(err, blobs.ErrNotFound) {
+		return errFileDamaged.because(err)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Size() != f.Size {
+		_ = c.Close()
+		return errFileDamaged.because(errors.New("the stored bytes of " + f.Hash.String() + " do not have the size of the record"))
+	}
+	if small.wants(f.Size) {
+		defer c.Close()
+		raw := make([]byte, f.Size)
+		if _, err := io.ReadFull(c, raw); err != nil {
+			return err
+		}
+		small.put(f.Hash, raw)
+		res.SetBodyRaw(raw[from : from+size])
+		return nil
+	}
+	if _, err := c.Seek(from, io.SeekStart); err != nil {
+		_ = c.Close()
+		return err
+	}
+	if patience := time.Duration(size/slowestTransfer) * time.Second; patience > r.server.opt.Timeout {
+		if err := r.http.SetWriteDeadline(r.start.Add(r.server.opt.Timeout + patience)); err != nil {
+			_ = c.Close()
+			return err
+		}
+	}
+	if file := c.File(); file != nil { // the kernel sends it; fasthttp closes it, as it would the content
+		res.SetBodyStream(file, int(size))
+		return nil
+	}
+	res.SetBodyStream(&partOf{Reader: io.LimitReader(c, size), Closer: c}, int(size))
+	return nil
+}
+
+// partOf is some bytes of an object, which is closed behind them.
+type partOf struct {
+	io.Reader
+	io.Closer
+}
+
+// fresh reports whether the client has the file already: by its entity tag if it names any, or else by its date (RFC 9110
+// section 13.2.2).
+func (r *request) fresh(etag []byte, modified time.Time) bool {
+	if len(r.ifNoneMatch) > 0 {
+		return matchesETag(r.ifNoneMatch, etag)
+	}
+	since := r.http.Request.Header.Peek(fasthttp.HeaderIfModifiedSince)
+	if len(since) == 0 {
+		return false
+	}
+	at, err := http.ParseTime(string(since))
+	return err == nil && !modified.After(at)
+}
+
+// rangeHolds reports whether a range may be answered: If-Range asks for it only if the file is still the same, and takes
+// no weak tags.
+func (r *request) rangeHolds(etag []byte, modified time.Time) bool {
+	cond := bytes.TrimSpace(r.http.Request.Header.Peek(fasthttp.HeaderIfRange))
+	if len(cond) == 0 {
+		return true
+	}
+	if cond[0] == '"' {
+		return bytes.Equal(cond, etag)
+	}
+	at, err := http.ParseTime(string(cond))
+	return err == nil && modified.Equal(at)
+}
+
+// parseRange reads a Range of one range of bytes (RFC 9110 section 14.1.2). n is 0 when it lies outside of the file. ok is
+// false for what is not one valid range of bytes, which is to be ignored.
+func parseRange(header []byte, size int64) (first, n int64, ok bool) {
+	unit, spec, found := bytes.Cut(header, []byte("="))
+	if !found || !bytes.EqualFold(bytes.TrimSpace(unit), []byte("bytes")) {
+		return 0, 0, false
+	}
+	from, to, found := bytes.Cut(bytes.TrimSpace(spec), []byte("-"))
+	if !found {
+		return 0, 0, false
+	}
+	a, aOK := digits(from)
+	z, zOK := digits(to)
+	switch {
+	case len(from) == 0 && zOK: // the last z bytes
+		z = min(z, size)
+		return size - z, z, true
+	case !aOK || len(to) > 0 && (!zOK || z < a):
+		return 0, 0, false
+	case a >= size:
+		return 0, 0, true
+	case len(to) == 0 || z >= size:
+		z = size - 1
+	}
+	return a, z - a + 1, true
+}
+
+// digits reads a number of nothing but digits; one that is too large for any file counts as the largest.
+func digits(text []byte) (int64, bool) {
+	if len(text) == 0 {
+		return 0, false
+	}
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		n = 1<<63 - 1
+	}
+	return n, true
+}
