@@ -22,15 +22,11 @@ const (
 	fieldName     = "name"
 )
 
-// verificationFlags are the names under which a schema may declare that an address is verified.
-var verificationFlags = []string{"emailVerified", "isVerified", "isverified"}
-
-// serverOnly are declared fields that a sign-up can never set, whatever the schema says: they decide what the user may
-// do, or who it is.
-var serverOnly = []string{
-	"role", "roles", "isAdmin", "admin", "permissions", "claims", "githubId", "googleId", "authProviders", "provider", "providerId",
-	"emailVerified", "isVerified", "isverified",
-}
+// verificationFlags and serverOnly are fields that a sign-up can never set, whatever the schema says.
+var (
+	verificationFlags = project.VerificationFlags()
+	serverOnly        = project.ServerOnly()
+)
 
 // invalid reports bad account input with the contract's text.
 func invalid(text string) error { return errAccountInvalid.saying("%s", text) }
@@ -96,10 +92,10 @@ func signup(r *request) error {
 			return inputError(err)
 		}
 	}
-	if taken, err := r.userByEmail(email); err == nil && taken.JSON != nil {
-		return errAccountExists // said before the password is hashed, which is the costly part
-	} else if err != nil && !errors.Is(err, kv.ErrNotFound) {
+	if taken, err := r.findUser(email); err != nil {
 		return err
+	} else if taken != nil {
+		return r.signupExisting(email, taken) // said before the password is hashed, which is the costly part
 	}
 	r.closeSnapshot()
 	hash, err := r.server.hasher.Hash(r.context(), password)
@@ -112,7 +108,7 @@ func signup(r *request) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.commit(func() (*kv.Batch, error) {
+	err = r.commitCodes(func() (*kv.Batch, error) {
 		defer r.closeSnapshot()
 		if err := r.holdAccounts(); err != nil { // the schema may be another one by now
 			return nil, err
@@ -133,7 +129,12 @@ func signup(r *request) error {
 		b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: project.Users, ID: id})
 		b.Ops = append(b.Ops, kv.Op{Kind: kv.OpPut, Collection: project.Users, ID: id, Value: doc})
 		r.addReads()
-		return b, session.put(b)
+		if err := r.welcomeCode(email, kv.Document{ID: id, JSON: doc}); err != nil {
+			return nil, err
+		}
+		session.put(b)
+		r.audit(b, project.AuditSignup, id.String(), "session", session.id.String())
+		return b, nil
 	})
 	var unique *kv.UniqueError
 	if errors.As(err, &unique) && unique.Index == project.IndexEmail {
@@ -248,116 +249,32 @@ func login(r *request) error {
 		return err
 	}
 	r.closeSnapshot() // no page of the file is held while passwords are hashed
-	ok, _, err := r.server.hasher.Verify(r.context(), stored, password)
+	ok, rehash, err := r.server.hasher.Verify(r.context(), stored, password)
 	if err != nil {
 		return err
 	}
 	if !ok || user == nil {
+		known := ""
+		if user != nil {
+			known = id.String()
+		}
+		r.auditFailure(project.AuditLoginFailed, known)
 		return errCredentials
+	}
+	better := ""
+	if rehash { // a busy moment must keep nobody out: the next login will do
+		if better, err = r.server.hasher.Hash(r.context(), password); err != nil && !errors.Is(err, auth.ErrBusy) {
+			return err
+		}
 	}
 	session, err := r.newSession(id)
 	if err != nil {
 		return err
 	}
-	if err := r.storeSession(session, id, stored); err != nil {
+	if err := r.storeSession(session, id, stored, better); err != nil {
 		return err
 	}
 	return r.answerSession(fasthttp.StatusOK, "", session, user)
-}
-
-// me answers GET /api/userAuth/me: the caller's own document without its password.
-func me(r *request) error {
-	if len(r.authorization) == 0 {
-		return errTokenMissing
-	}
-	if err := identifyUser(r); err != nil || r.user.UserID == "" {
-		return errTokenInvalid
-	}
-	id, ok := kv.ParseDocID(r.user.UserID)
-	if !ok {
-		return errTokenInvalid
-	}
-	doc, err := r.load(id)
-	if errors.Is(err, kv.ErrNotFound) {
-		return errUserNotFound
-	}
-	if err != nil {
-		return err
-	}
-	value, err := r.docParser.Parse(doc.JSON, storedLimits)
-	if err != nil {
-		return err
-	}
-	profile := appendProfile(nil, value)
-	b := append(r.answer(fasthttp.StatusOK), profile[:len(profile)-1]...)
-	if !value.Get("data").Exists() { // the bare document wins over the convenience
-		b = append(b, `,"data":`...)
-		b = append(b, profile...)
-	}
-	return r.done(append(b, '}'))
-}
-
-// appendProfile appends a user's document as the user itself may see it: everything but the password's hash.
-func appendProfile(dst []byte, user jsondoc.Value) []byte {
-	own := shape{fields: fieldSet{fieldPassword: nil}, withID: true, withMeta: true}
-	return own.append(dst, user)
-}
-
-// sensitive are parts of names whose fields never appear in a public profile.
-var sensitive = []string{"password", "email", "token", "otp", "secret", "session", "refresh"}
-
-// publicProfile answers GET /api/userAuth/public/{username}: declared fields only, without the sensitive ones.
-func publicProfile(r *request) error {
-	name := strings.TrimSpace(string(fasthttp.AppendUnquotedArg(nil, []byte(strings.ReplaceAll(r.param("username"), "+", "%2B")))))
-	if name == "" {
-		return errUsernameRequired
-	}
-	snap, err := r.snapshot()
-	if err != nil {
-		return err
-	}
-	c, ok := snap.Collection(project.Users)
-	if !ok {
-		return errAuthNoUsers
-	}
-	page, err := snap.Find(r.reading(), c, &kv.Query{Limit: 1,
-		Where: []kv.Predicate{{Path: fieldUsername, Op: kv.Eq, Values: []kv.Value{kv.String(name)}}}})
-	if err != nil {
-		return err
-	}
-	if len(page.Docs) == 0 {
-		return errUserNotFound
-	}
-	value, err := r.docParser.Parse(page.Docs[0].JSON, storedLimits)
-	if err != nil {
-		return err
-	}
-	return r.done(appendPublicProfile(r.answer(fasthttp.StatusOK), r.collection, value))
-}
-
-// appendPublicProfile appends a user's document as anybody may see it.
-func appendPublicProfile(b []byte, users *project.Collection, user jsondoc.Value) []byte {
-	b = append(b, `{"_id":`...)
-	b = user.Get("_id").Append(b)
-	for key, value := range user.Members() {
-		if f := users.Field(string(key)); f != nil && !isSensitive(f.Key) {
-			b = appendMember(b, f.Key, value.Append(nil))
-		}
-	}
-	for _, key := range [...]string{"createdAt", "updatedAt"} {
-		if v := user.Get(key); v.Exists() {
-			b = appendMember(b, key, v.Append(nil))
-		}
-	}
-	return append(b, '}')
-}
-
-func isSensitive(key string) bool {
-	if slices.ContainsFunc(serverOnly, func(name string) bool { return strings.EqualFold(name, key) }) {
-		return true
-	}
-	key = strings.ToLower(key)
-	return slices.ContainsFunc(sensitive, func(part string) bool { return strings.Contains(key, part) })
 }
 
 // userByEmail finds an account by its normalised address. The bytes are borrowed from the request's snapshot.

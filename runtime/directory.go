@@ -3,6 +3,7 @@ package runtime
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +21,7 @@ const (
 	lockFile       = "sluice.lock"
 	adminTokenFile = "admin-token"
 	adminURLFile   = "admin-url"
+	nodeSecretFile = "node-secret"
 )
 
 // dirLock keeps a second process out of a data directory.
@@ -83,6 +85,62 @@ func makeAdminToken(path string) (auth.Secret, error) {
 	}
 	_, err = f.WriteString(token + "\n")
 	return auth.Secret(token), errors.Join(err, f.Sync(), f.Close())
+}
+
+// loadNodeSecret reads Dir/node-secret, or makes one on the first start. From it the keys derive that hash one-time codes and
+// seal mails on their way. It is no part of any project's file, so a copy of a file alone gives neither away. If it is lost, a new one
+// is made: codes that were sent before are then void, and mails that wait cannot be read any more.
+func loadNodeSecret(dir string) ([]byte, error) {
+	path := filepath.Join(dir, nodeSecretFile)
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeNodeSecret(dir, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s can be read by other users (mode %04o); run: chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := hex.DecodeString(strings.TrimSpace(string(raw)))
+	if err != nil || len(secret) != auth.NodeSecretLen {
+		return nil, fmt.Errorf("%s does not hold a node's secret; remove it to have a new one made, which voids the codes that were sent", path)
+	}
+	return secret, nil
+}
+
+// makeNodeSecret writes a new secret whole or not at all: a crash leaves no half of one to be refused at the next start.
+func makeNodeSecret(dir, path string) ([]byte, error) {
+	secret := make([]byte, auth.NodeSecretLen)
+	if _, err := rand.Read(secret); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(dir, nodeSecretFile+"-*") // mode 0600
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.WriteString(hex.EncodeToString(secret) + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return nil, err
+	}
+	return secret, syncDir(dir)
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // writeAdminURL tells the CLI on this machine where the running node listens.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sluice-edge/sluice/runtime"
@@ -21,6 +22,14 @@ type node struct {
 	url    string
 	pk, sk string
 	dir    string
+	stop   func() // ends the server; may be called twice
+}
+
+// restart ends the server and starts another one on the same directory.
+func (n *node) restart(change ...func(*runtime.Options)) {
+	n.t.Helper()
+	n.stop()
+	n.open(change...)
 }
 
 // blog is the project that most tests use.
@@ -82,7 +91,7 @@ func (n *node) open(change ...func(*runtime.Options)) {
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx) }()
-	n.t.Cleanup(func() {
+	n.stop = sync.OnceFunc(func() {
 		stop()
 		if err := <-served; err != nil {
 			n.t.Errorf("serve: %v", err)
@@ -91,6 +100,7 @@ func (n *node) open(change ...func(*runtime.Options)) {
 			n.t.Errorf("close: %v", err)
 		}
 	})
+	n.t.Cleanup(n.stop)
 	n.server, n.url = server, server.PublicURL()
 }
 

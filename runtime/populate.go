@@ -153,7 +153,7 @@ func (r *request) readTarget(id kv.DocID, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return appendPublicProfile(nil, rules, user), nil
+	return appendPublicProfile(nil, &r.state.Config.Auth, rules, user), nil
 }
 
 // hides reports whether a collection may hold documents that this caller, with a publishable key, must not notice.

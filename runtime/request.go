@@ -65,6 +65,7 @@ type request struct {
 	ownsCaching  bool // the answer says by itself how it may be cached
 	once         once
 	batch        kv.Batch
+	mailed       bool // the batch holds a mail
 }
 
 // headers are the request headers that the pipeline looks at, borrowed and read in one pass.
@@ -121,7 +122,7 @@ func (r *request) end() {
 	r.collection, r.body = nil, jsondoc.Value{}
 	r.fuel, r.budget, r.reason, r.tagged, r.ownsCaching, r.subject, r.explain = 0, 0, "", false, false, subject{}, nil
 	r.batch = kv.Batch{Needs: r.batch.Needs[:0], Ops: r.batch.Ops[:0]}
-	r.once = once{}
+	r.once, r.mailed = once{}, false
 	r.query.reset()
 	r.server.requests.Put(r)
 }

@@ -55,6 +55,8 @@ type Options struct {
 	IdleTimeout time.Duration // of a kept-alive connection, default 60s
 	DrainTime   time.Duration // for requests in flight at the end, default 10s
 
+	MailFrom string // who mails are from in projects that do not say, default sluice <no-reply@localhost>
+
 	KV   kv.Options    // for the projects' files
 	Host hooks.Options // for guests; Logger and CacheDir are filled in
 }
@@ -67,6 +69,7 @@ func (o *Options) withDefaults() {
 	}
 	set(&o.Addr, "127.0.0.1:8090")
 	set(&o.AdminAddr, "127.0.0.1:8091")
+	set(&o.MailFrom, "sluice <no-reply@localhost>")
 	set(&o.CacheDir, filepath.Join(o.Dir, "cache", "wasm"))
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -179,7 +182,11 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("start the guest host: %w", err)
 	}
 	s.log.Debug("guest host started", "isolation", s.host.Isolation())
-	s.registry, err = project.OpenRegistry(ctx, s.opt.Dir, s.host, project.Options{Logger: s.log, Now: s.now, KV: s.opt.KV, Blobs: s.opt.Blobs})
+	secret, err := loadNodeSecret(s.opt.Dir)
+	if err != nil {
+		return err
+	}
+	s.registry, err = project.OpenRegistry(ctx, s.opt.Dir, s.host, project.Options{Logger: s.log, Now: s.now, KV: s.opt.KV, Secret: secret, Blobs: s.opt.Blobs})
 	if err != nil {
 		return err
 	}

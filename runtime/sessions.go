@@ -5,10 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/kv/jsondoc"
@@ -17,35 +14,58 @@ import (
 )
 
 const (
-	refreshLifetime = 7 * 24 * time.Hour
-	refreshCookie   = "refreshToken"
-	keptUsedHashes  = 64 // used tokens of one login that are remembered as used; older ones are merely unknown
+	sessionIdle     = 7 * 24 * time.Hour  // a login that is not refreshed for so long ends
+	sessionLifetime = 30 * 24 * time.Hour // and every login after so long
+	revokedKept     = 24 * time.Hour      // a session that was ended is remembered so long, so that its tokens are known as used
+	maxSessions     = 100                 // logins of one user at once; a further one ends the oldest
 )
 
 // session is one login: a document of the _sessions collection, whose refresh token changes with every use. The document
-// holds hashes only. The hashes of used tokens stay in it, so that one that comes back is recognised as a replay.
+// holds the hash of the one that is good, and a seed by which those that are spent are known: see auth.Family.
 type session struct {
 	id      kv.DocID
-	tokenID string // the half of the refresh token that names the session; stays the same for its life
+	family  auth.Family
 	userID  string
-	hash    string   // of the refresh token that is good now, hex
-	used    []string // of those that were good before, newest last
-	expires time.Time
-	revoked bool
+	hash    string // of the refresh token that is good now, hex
+	epoch   uint64 // of the account: see project.Account
+	created time.Time
+	used    time.Time // when it was last refreshed, or made
+	ends    time.Time // however often it is refreshed
+	expires time.Time // unless it is refreshed
+	revoked time.Time // zero while it stands
+	replay  bool      // it was ended because a spent token came back
+	ip      string
+	agent   string
 	rev     uint64
 	refresh auth.Secret // set when a token was just made: it is shown this once
 }
 
 // newSession makes a session and its first refresh token.
 func (r *request) newSession(user kv.DocID) (*session, error) {
-	id, token, err := auth.NewRefresh(rand.Reader)
+	family, err := auth.NewFamily(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{id: r.project.DB.NewID(r.start), tokenID: id, userID: user.String(), refresh: token, expires: r.start.Add(refreshLifetime)}
-	s.hash = hashHex(token.Reveal())
+	s := &session{id: r.project.DB.NewID(r.start), family: family, userID: user.String(), created: r.start, ends: r.start.Add(sessionLifetime)}
+	s.ip, s.agent = r.client()
+	token, err := family.Token(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	s.use(token, r.start)
 	return s, nil
 }
+
+// use makes a token the one that is good.
+func (s *session) use(token auth.Secret, now time.Time) {
+	s.refresh, s.hash, s.used = token, hashHex(token.Reveal()), now
+	if s.expires = now.Add(sessionIdle); s.expires.After(s.ends) {
+		s.expires = s.ends
+	}
+}
+
+// stands reports whether the session has neither been ended nor run out.
+func (s *session) stands(now time.Time) bool { return s.revoked.IsZero() && !now.After(s.expires) }
 
 func hashHex(token string) string {
 	sum := auth.HashRefresh(token)
@@ -53,25 +73,30 @@ func hashHex(token string) string {
 }
 
 // put adds the session's document to a batch, on top of the revision that it was read at.
-func (s *session) put(b *kv.Batch) error {
+func (s *session) put(b *kv.Batch) {
 	doc := append([]byte(nil), `{"_id":`...)
 	doc = jsondoc.AppendString(doc, s.id.String())
-	doc = appendMember(doc, project.IndexToken, jsondoc.AppendString(nil, s.tokenID))
-	doc = appendMember(doc, "userId", jsondoc.AppendString(nil, s.userID))
-	doc = appendMember(doc, "hash", jsondoc.AppendString(nil, s.hash))
-	doc = appendMember(doc, "expires", strconv.AppendInt(nil, s.expires.UnixMilli(), 10))
-	doc = appendMember(doc, "revoked", strconv.AppendBool(nil, s.revoked))
-	used := []byte{'['}
-	for i, h := range s.used {
-		if i > 0 {
-			used = append(used, ',')
-		}
-		used = jsondoc.AppendString(used, h)
+	text := func(name, value string) { doc = appendMember(doc, name, jsondoc.AppendString(nil, value)) }
+	at := func(name string, t time.Time) {
+		doc = appendMember(doc, name, strconv.AppendInt(nil, t.UnixMilli(), 10))
 	}
-	doc = append(appendMember(doc, "used", append(used, ']')), '}')
+	text(project.IndexToken, s.family.ID)
+	text("seed", hex.EncodeToString(s.family.Seed[:]))
+	text(project.FieldUserID, s.userID)
+	text("hash", s.hash)
+	doc = appendMember(doc, "epoch", strconv.AppendUint(nil, s.epoch, 10))
+	at("created", s.created)
+	at("used", s.used)
+	at("ends", s.ends)
+	at("expires", s.expires)
+	if !s.revoked.IsZero() {
+		at(project.FieldRevokedAt, s.revoked)
+		doc = appendMember(doc, project.FieldReplayed, strconv.AppendBool(nil, s.replay))
+	}
+	text("ip", s.ip)
+	text("userAgent", s.agent)
 	b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: project.Sessions, ID: s.id, Rev: s.rev})
-	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpPut, Collection: project.Sessions, ID: s.id, Value: doc})
-	return nil
+	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpPut, Collection: project.Sessions, ID: s.id, Value: append(doc, '}')})
 }
 
 // decodeSession reads a session's document.
@@ -80,21 +105,68 @@ func (r *request) decodeSession(doc kv.Document) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	expires, err := strconv.ParseInt(string(v.Get("expires").Raw()), 10, 64)
-	if err != nil {
-		return nil, err
+	at := func(name string) time.Time {
+		n, bad := strconv.ParseInt(string(v.Get(name).Raw()), 10, 64)
+		if bad != nil {
+			return time.Time{}
+		}
+		return time.UnixMilli(n)
 	}
-	s := &session{id: doc.ID, rev: doc.Rev, tokenID: string(v.Get(project.IndexToken).Text()), userID: string(v.Get("userId").Text()),
-		hash: string(v.Get("hash").Text()), expires: time.UnixMilli(expires), revoked: v.Get("revoked").Bool()}
-	for _, h := range v.Get("used").Items() {
-		s.used = append(s.used, string(h.Text()))
+	text := func(name string) string { return string(v.Get(name).Text()) }
+	s := &session{id: doc.ID, rev: doc.Rev, userID: text(project.FieldUserID), hash: text("hash"),
+		created: at("created"), used: at("used"), ends: at("ends"), expires: at("expires"), revoked: at(project.FieldRevokedAt),
+		replay: v.Get(project.FieldReplayed).Bool(), ip: text("ip"), agent: text("userAgent")}
+	s.epoch, _ = strconv.ParseUint(string(v.Get("epoch").Raw()), 10, 64)
+	s.family.ID = text(project.IndexToken)
+	if n, bad := hex.Decode(s.family.Seed[:], v.Get("seed").Text()); bad != nil || n != len(s.family.Seed) {
+		// Of an older version, which kept no seed: with a fresh one it goes on from its next token.
+		if _, err := rand.Read(s.family.Seed[:]); err != nil {
+			return nil, err
+		}
+		s.created, s.used, s.ends = r.start, r.start, r.start.Add(sessionLifetime)
+		if v.Get("revoked").Bool() {
+			s.revoked = r.start
+		}
 	}
 	return s, nil
 }
 
+// addSession adds a new session of a user to a batch, in place of the oldest one if there are too many. It is what every way to log in
+// has in common: nobody logs in as a disabled user; the claims are asked; and a new password, or the end of the account, that comes
+// between now and the commit leaves no session behind. doc is the account's document as it is now, borrowed.
+func (r *request) addSession(b *kv.Batch, s *session, doc kv.Document) error {
+	snap, err := r.snapshot()
+	if err != nil {
+		return err
+	}
+	account, rev, err := project.ReadAccount(snap, doc.ID)
+	if err != nil {
+		return err
+	}
+	if account.Disabled {
+		return errAccountDisabled
+	}
+	s.epoch = account.Epoch
+	b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: project.Users, ID: doc.ID, Rev: doc.Rev},
+		kv.Need{Kind: kv.NeedDoc, Collection: project.Accounts, ID: doc.ID, Rev: rev})
+	if err := r.askClaims(s.userID, doc.JSON); err != nil {
+		return err
+	}
+	r.addReads()
+	standing, err := r.sessionsOf(s.userID)
+	if err != nil {
+		return err
+	}
+	for ; len(standing) >= maxSessions; standing = standing[:len(standing)-1] {
+		b.Ops = append(b.Ops, kv.Op{Kind: kv.OpDelete, Collection: project.Sessions, ID: standing[len(standing)-1].id})
+	}
+	s.put(b)
+	return nil
+}
+
 // storeSession commits a new session of a user whose password was verified against the stored hash. That the user still
-// has that password is a need of the commit.
-func (r *request) storeSession(s *session, user kv.DocID, verified string) error {
+// has that password is a need of the commit. better, if there is any, takes the place of a hash that was made with other parameters.
+func (r *request) storeSession(s *session, user kv.DocID, verified, better string) error {
 	_, err := r.commit(func() (*kv.Batch, error) {
 		defer r.closeSnapshot()
 		if err := r.holdAccounts(); err != nil {
@@ -107,16 +179,18 @@ func (r *request) storeSession(s *session, user kv.DocID, verified string) error
 		if raw, ok := jsondoc.Lookup(doc.JSON, fieldPassword); !ok || string(jsondoc.Unquote(nil, raw)) != verified {
 			return nil, errCredentials
 		}
-		if err := r.askClaims(s.userID, doc.JSON); err != nil {
-			return nil, err
-		}
 		if err := r.beginBatch(); err != nil {
 			return nil, err
 		}
 		b := &r.batch
-		b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: project.Users, ID: user, Rev: doc.Rev})
-		r.addReads()
-		return b, s.put(b)
+		if err := r.addSession(b, s, doc); err != nil {
+			return nil, err
+		}
+		if better != "" {
+			b.Ops = append(b.Ops, kv.Op{Kind: kv.OpPut, Collection: project.Users, ID: user, Value: replaceMember(nil, doc.JSON, fieldPassword, better)})
+		}
+		r.audit(b, project.AuditLogin, s.userID, "session", s.id.String())
+		return b, nil
 	})
 	if errors.Is(err, kv.ErrNotFound) {
 		return errCredentials
@@ -124,10 +198,113 @@ func (r *request) storeSession(s *session, user kv.DocID, verified string) error
 	return err
 }
 
+// replaceMember appends a stored document with another text as one of its members, which comes last if there was none.
+func replaceMember(dst, doc []byte, name, text string) []byte {
+	found := false
+	dst = append(dst, '{')
+	jsondoc.Fields(doc, func(quoted, raw []byte) bool {
+		if dst[len(dst)-1] != '{' {
+			dst = append(dst, ',')
+		}
+		dst = append(append(dst, quoted...), ':')
+		if string(jsondoc.Unquote(nil, quoted)) == name {
+			dst, found = jsondoc.AppendString(dst, text), true
+		} else {
+			dst = append(dst, raw...)
+		}
+		return true
+	})
+	if !found {
+		dst = appendMember(dst, name, jsondoc.AppendString(nil, text))
+	}
+	return append(dst, '}')
+}
+
+// sessionsOf reads the sessions of a user that stand, newest first.
+func (r *request) sessionsOf(userID string) ([]*session, error) {
+	snap, err := r.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	c, ok := snap.Collection(project.Sessions)
+	if !ok {
+		return nil, nil
+	}
+	q := &kv.Query{Limit: 1000, Budget: maxSessionScan, Where: []kv.Predicate{
+		{Path: project.FieldUserID, Op: kv.Is, Values: []kv.Value{kv.String(userID)}},
+		{Path: project.FieldRevokedAt, Op: kv.Is, Values: []kv.Value{kv.Null()}},
+	}}
+	var list []*session
+	for {
+		page, err := snap.Find(r.reading(), c, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, doc := range page.Docs {
+			s, err := r.decodeSession(doc)
+			if err != nil {
+				return nil, err
+			}
+			if s.stands(r.start) {
+				list = append(list, s)
+			}
+		}
+		if page.Next == nil {
+			return list, nil
+		}
+		q.After = page.Next
+	}
+}
+
+// maxSessionScan is what finding the sessions of one user may look at. With the index it is their number; an older file is searched
+// whole while the index is being built.
+const maxSessionScan = 10_000_000
+
+// endSessions adds the end of all sessions of a user but one to a batch, and of their access tokens with them. keep is the half of the
+// refresh token that names the one that stays, empty for none. It returns how many it ended. Sessions that begin before the commit without
+// having been seen here end by the epoch.
+func (r *request) endSessions(b *kv.Batch, user kv.DocID, keep string) (ended int, err error) {
+	snap, err := r.snapshot()
+	if err != nil {
+		return 0, err
+	}
+	account, rev, err := project.ReadAccount(snap, user)
+	if err != nil {
+		return 0, err
+	}
+	account.Epoch++
+	account.Keep = keep
+	account.Put(b, user, rev, r.start)
+	list, err := r.sessionsOf(user.String())
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range list {
+		if s.family.ID == keep {
+			s.epoch = account.Epoch
+			s.put(b)
+			continue
+		}
+		s.end(b, r.start)
+		ended++
+	}
+	return ended, nil
+}
+
+// end adds the end of the session to a batch. Its document stays for a while, so that its tokens are known as used.
+func (s *session) end(b *kv.Batch, now time.Time) {
+	ended := *s
+	ended.revoked = now
+	if until := now.Add(revokedKept); ended.expires.After(until) {
+		ended.expires = until
+	}
+	ended.put(b)
+}
+
 // answerSession answers with an access token, and with the refresh token in the body for clients that ask for it there
 // by x-refresh-token-mode, in a cookie for all others. user is the account's document, or nil to leave it out.
 func (r *request) answerSession(status int, message string, s *session, user []byte) error {
-	token, err := r.state.Tokens.Issue(auth.Claims{UserID: s.userID, SessionID: s.tokenID, Custom: r.claims}, r.start)
+	token, err := r.state.Tokens.Issue(auth.Claims{UserID: s.userID, SessionID: s.family.ID, Epoch: s.epoch, Custom: r.claims}, r.start)
 	if err != nil {
 		return err
 	}
@@ -160,57 +337,6 @@ func (r *request) answerSession(status int, message string, s *session, user []b
 	return r.done(append(b, '}', '}'))
 }
 
-// headerMode reports whether the client keeps its refresh token itself.
-func (r *request) headerMode() bool {
-	return strings.EqualFold(string(r.refreshMode), "header") || len(r.refreshToken) > 0
-}
-
-// setRefreshCookie hands the refresh token to the browser; an empty token takes it away.
-func (r *request) setRefreshCookie(token string, expires time.Time) {
-	c := fasthttp.AcquireCookie()
-	defer fasthttp.ReleaseCookie(c)
-	c.SetKey(refreshCookie)
-	c.SetValue(token)
-	c.SetPath("/api/userAuth")
-	c.SetHTTPOnly(true)
-	c.SetSameSite(fasthttp.CookieSameSiteLaxMode)
-	c.SetSecure(r.http.IsTLS())
-	if token == "" {
-		c.SetExpire(fasthttp.CookieExpireDelete)
-	} else {
-		c.SetExpire(expires)
-		c.SetMaxAge(int(expires.Sub(r.start) / time.Second))
-	}
-	r.http.Response.Header.SetCookie(c)
-}
-
-// presentedRefresh is the refresh token of the request: the header's, or the cookie's when the request comes from a page
-// that the project's own site could have served.
-func (r *request) presentedRefresh() string {
-	if len(r.refreshToken) > 0 {
-		return string(r.refreshToken)
-	}
-	if len(r.origin) > 0 && !r.originTrusted() {
-		return ""
-	}
-	return string(r.http.Request.Header.Cookie(refreshCookie))
-}
-
-// originTrusted reports whether the project names the request's origin, so that its cookie counts. A `*` names nobody.
-func (r *request) originTrusted() bool {
-	o, err := project.ParseOrigin(string(r.origin))
-	if err != nil {
-		return false
-	}
-	if own, err := project.ParseOrigin("http://" + string(r.http.Host())); err == nil && own.Host == o.Host && own.Port == o.Port {
-		return true
-	}
-	if site, err := project.ParseOrigin(r.state.Config.SiteURL); err == nil && site == o {
-		return true
-	}
-	return !r.state.Domains.Any() && r.state.Domains.Allows(o)
-}
-
 // findSession finds the session that a refresh token names, without judging the token.
 func (r *request) findSession(token string) (*session, error) {
 	id, err := auth.ParseRefresh(token)
@@ -233,137 +359,4 @@ func (r *request) findSession(token string) (*session, error) {
 		return nil, err
 	}
 	return r.decodeSession(doc)
-}
-
-// refreshToken answers POST /api/userAuth/refresh-token: the old token is spent and a new one takes its place, in one
-// commit. A spent token that comes back was copied by somebody, so the whole login ends.
-func refreshToken(r *request) error {
-	token := r.presentedRefresh()
-	if token == "" {
-		return errRefreshMissing
-	}
-	var fresh *session
-	var refusal error
-	_, err := r.commit(func() (*kv.Batch, error) {
-		defer r.closeSnapshot()
-		if err := r.holdAccounts(); err != nil {
-			return nil, err
-		}
-		s, err := r.findSession(token)
-		if err != nil {
-			return nil, err
-		}
-		if err := r.beginBatch(); err != nil {
-			return nil, err
-		}
-		b := &r.batch
-		refusal = r.judgeRefresh(s, token)
-		if refusal == errRefreshUsed && !s.revoked {
-			return b, s.revoke(b)
-		}
-		if refusal != nil {
-			return nil, refusal
-		}
-		user, err := r.userOf(s)
-		if err != nil {
-			return nil, err
-		}
-		b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: project.Users, ID: user.ID, Rev: user.Rev})
-		if fresh, err = s.rotate(r.start); err != nil {
-			return nil, err
-		}
-		if err := r.askClaims(s.userID, user.JSON); err != nil {
-			return nil, err
-		}
-		r.addReads()
-		return b, fresh.put(b)
-	})
-	if err == nil {
-		err = refusal
-	}
-	if err != nil {
-		if e := errorFrom(err); len(r.refreshToken) == 0 && e.guest == nil && e.Status < 500 { // a guest's no, or a bad moment, is not the token's fault
-			r.setRefreshCookie("", r.start)
-		}
-		return err
-	}
-	return r.answerSession(fasthttp.StatusOK, "", fresh, nil)
-}
-
-// judgeRefresh says whether the token is the one that is good now.
-func (r *request) judgeRefresh(s *session, token string) error {
-	hash := hashHex(token)
-	if auth.SameHash([]byte(hash), []byte(s.hash)) {
-		if s.revoked || r.start.After(s.expires) {
-			return errRefreshUsed
-		}
-		return nil
-	}
-	for _, used := range s.used {
-		if auth.SameHash([]byte(hash), []byte(used)) {
-			return errRefreshUsed
-		}
-	}
-	return errRefreshMismatch // a guess: whoever knows only the session's id cannot end it
-}
-
-// rotate is the session with a new refresh token.
-func (s *session) rotate(now time.Time) (*session, error) {
-	next := *s
-	var err error
-	if next.refresh, err = auth.RotateRefresh(rand.Reader, s.tokenID); err != nil {
-		return nil, err
-	}
-	next.used = append(next.used[:len(next.used):len(next.used)], s.hash)
-	next.used = next.used[max(0, len(next.used)-keptUsedHashes):]
-	next.hash, next.expires = hashHex(next.refresh.Reveal()), now.Add(refreshLifetime)
-	return &next, nil
-}
-
-// revoke adds the end of the session to a batch. Its document stays, so that its tokens are known as used.
-func (s *session) revoke(b *kv.Batch) error {
-	ended := *s
-	ended.revoked = true
-	return ended.put(b)
-}
-
-// userOf reads the account of a session, borrowed from the request's snapshot.
-func (r *request) userOf(s *session) (kv.Document, error) {
-	id, ok := kv.ParseDocID(s.userID)
-	if !ok {
-		return kv.Document{}, errRefreshUserMissing
-	}
-	doc, err := r.load(id)
-	if errors.Is(err, kv.ErrNotFound) {
-		return doc, errRefreshUserMissing
-	}
-	return doc, err
-}
-
-// logout answers POST /api/userAuth/logout. It always succeeds: a session that is not there has ended already.
-func logout(r *request) error {
-	if token := r.presentedRefresh(); token != "" {
-		_, err := r.commit(func() (*kv.Batch, error) {
-			r.state = r.project.State()
-			defer r.closeSnapshot()
-			s, err := r.findSession(token)
-			if err == nil {
-				err = r.judgeRefresh(s, token)
-			}
-			if err != nil {
-				return nil, err
-			}
-			if err := r.beginBatch(); err != nil {
-				return nil, err
-			}
-			return &r.batch, s.revoke(&r.batch)
-		})
-		var known *Error
-		if err != nil && !errors.As(err, &known) {
-			return err
-		}
-	}
-	r.setRefreshCookie("", r.start)
-	const fields = `"success":true,"message":"Logged out successfully"`
-	return r.answerRaw(fasthttp.StatusOK, []byte(`{`+fields+`,"data":{`+fields+`}}`))
 }

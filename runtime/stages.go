@@ -200,7 +200,7 @@ func identifyUser(r *request) error {
 		return r.badToken()
 	}
 	claims, err := r.state.Tokens.Verify(token, r.start)
-	if err != nil {
+	if err != nil || r.project.Revoked(&claims, r.state.Config.Auth.StrictSessions) {
 		return r.badToken()
 	}
 	r.user = claims

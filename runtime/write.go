@@ -365,6 +365,7 @@ func checkFinal(r *request, ch *change) error {
 // beginBatch starts the batch of this attempt. The rules that it rests on are the first of its needs.
 func (r *request) beginBatch() error {
 	b := &r.batch
+	r.mailed = false
 	*b = kv.Batch{Time: r.start.UnixMilli(), Needs: b.Needs[:0], Ops: b.Ops[:0], Meta: append(b.Meta[:0], r.id[:]...)}
 	if _, err := rand.Read(b.ID[:]); err != nil {
 		return err

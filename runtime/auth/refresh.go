@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -16,15 +17,65 @@ const RefreshLen = 36 + 1 + 64
 // ErrRefreshFormat reports text that cannot be a refresh token.
 var ErrRefreshFormat = errors.New("auth: not a refresh token")
 
-// NewRefresh makes a refresh token `<uuid4>.<64 hex>` and returns the id, which names the session and may be logged and
-// looked up, and the whole token, which is shown once. Keep [HashRefresh] of the token.
-func NewRefresh(rand io.Reader) (id string, token Secret, err error) {
-	var raw [16 + 32]byte
+// Family is one login's refresh tokens: `<uuid4>.<64 hex>`, of which the UUID stays and names the session, and the rest is new with
+// every use. The rest is 16 random bytes and a tag over them, so that a token that was spent long ago is told from one that somebody
+// made up, however many there have been, without keeping any. The seed makes and checks tags; it stays with the session. Whoever
+// reads it can fake a spent token, and thereby end the login, but not the one that is good, of which only the hash is kept.
+type Family struct {
+	ID   string // UUID; may be logged and looked up
+	Seed [32]byte
+}
+
+const (
+	refreshRandom = 16
+	refreshTag    = 16
+)
+
+// NewFamily makes the family of a new login.
+func NewFamily(rand io.Reader) (f Family, err error) {
+	var raw [16 + len(f.Seed)]byte
 	if _, err := io.ReadFull(rand, raw[:]); err != nil {
-		return "", "", fmt.Errorf("auth: new refresh token: %w", err)
+		return f, fmt.Errorf("auth: new refresh token: %w", err)
 	}
-	id = formatUUID([16]byte(raw[:16]))
-	return id, Secret(id + "." + hex.EncodeToString(raw[16:])), nil
+	return Family{ID: formatUUID([16]byte(raw[:16])), Seed: [32]byte(raw[16:])}, nil
+}
+
+// Token makes a token. It is shown once: keep [HashRefresh] of it.
+func (f *Family) Token(rand io.Reader) (Secret, error) {
+	var raw [refreshRandom]byte
+	if _, err := io.ReadFull(rand, raw[:]); err != nil {
+		return "", fmt.Errorf("auth: new refresh token: %w", err)
+	}
+	return f.seal(raw), nil
+}
+
+// Child makes the token that takes the place of parent, the same one each time: an answer that was lost can be given again, although
+// the token in it was never stored. Whoever has both the seed and one token can make all that come after it in this way.
+func (f *Family) Child(parent string) Secret {
+	return f.seal([refreshRandom]byte(f.mac("child", parent)))
+}
+
+// Made reports whether the family made the token, good or spent.
+func (f *Family) Made(token string) bool {
+	if len(token) != RefreshLen || token[:len(f.ID)] != f.ID {
+		return false
+	}
+	var raw [refreshRandom + refreshTag]byte
+	if _, err := hex.Decode(raw[:], []byte(token[len(f.ID)+1:])); err != nil {
+		return false
+	}
+	return SameHash(f.mac("tag", string(raw[:refreshRandom]))[:refreshTag], raw[refreshRandom:])
+}
+
+func (f *Family) seal(raw [refreshRandom]byte) Secret {
+	whole := append(raw[:], f.mac("tag", string(raw[:]))[:refreshTag]...)
+	return Secret(f.ID + "." + hex.EncodeToString(whole))
+}
+
+func (f *Family) mac(purpose, text string) []byte {
+	h := hmac.New(sha256.New, f.Seed[:])
+	h.Write([]byte(purpose + "\x00" + f.ID + "\x00" + text))
+	return h.Sum(nil)
 }
 
 // ParseRefresh returns the id half of a refresh token in canonical form (lower-case hex), or [ErrRefreshFormat].
@@ -78,13 +129,4 @@ func isHex(s string) bool {
 		}
 	}
 	return true
-}
-
-// RotateRefresh makes the next refresh token of the session that id names: the id half stays, the secret half is new.
-func RotateRefresh(rand io.Reader, id string) (Secret, error) {
-	var raw [32]byte
-	if _, err := io.ReadFull(rand, raw[:]); err != nil {
-		return "", fmt.Errorf("auth: rotate refresh token: %w", err)
-	}
-	return Secret(id + "." + hex.EncodeToString(raw[:])), nil
 }

@@ -11,7 +11,12 @@ import (
 )
 
 func TestRefreshToken(t *testing.T) {
-	id, token, err := auth.NewRefresh(rand.Reader)
+	family, err := auth.NewFamily(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := family.ID
+	token, err := family.Token(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,21 +34,47 @@ func TestRefreshToken(t *testing.T) {
 	})
 	t.Run("failing randomness makes no token", func(t *testing.T) {
 		cause := errors.New("dry")
-		if _, token, err := auth.NewRefresh(iotest.ErrReader(cause)); !errors.Is(err, cause) || token != "" {
+		if f, err := auth.NewFamily(iotest.ErrReader(cause)); !errors.Is(err, cause) || f.ID != "" {
+			t.Fatalf("got %q, %v", f.ID, err)
+		}
+		if token, err := family.Token(iotest.ErrReader(cause)); !errors.Is(err, cause) || token != "" {
 			t.Fatalf("got %q, %v", token.Reveal(), err)
 		}
 	})
-	t.Run("a rotated token keeps the id and has a new secret", func(t *testing.T) {
-		next, err := auth.RotateRefresh(rand.Reader, id)
+	t.Run("the next token keeps the id and has a new secret", func(t *testing.T) {
+		next, err := family.Token(rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got, err := auth.ParseRefresh(next.Reveal()); err != nil || got != id || next.Equal(token) {
-			t.Fatalf("rotated %q into %q, %v", token.Reveal(), next.Reveal(), err)
+			t.Fatalf("%q is followed by %q, %v", token.Reveal(), next.Reveal(), err)
 		}
-		cause := errors.New("dry")
-		if next, err := auth.RotateRefresh(iotest.ErrReader(cause), id); !errors.Is(err, cause) || next != "" {
-			t.Fatalf("got %q, %v", next.Reveal(), err)
+	})
+	t.Run("a token has one child, which is another token of the family", func(t *testing.T) {
+		child := family.Child(token.Reveal())
+		if child.Equal(token) || !child.Equal(family.Child(token.Reveal())) || child.Equal(family.Child(child.Reveal())) || !family.Made(child.Reveal()) {
+			t.Fatalf("%q has the child %q", token.Reveal(), child.Reveal())
+		}
+	})
+	t.Run("SEC-33: a family knows its own tokens from those that somebody made up", func(t *testing.T) {
+		other, err := auth.NewFamily(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stranger, err := other.Token(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := token.Reveal()
+		grafted := id + stranger.Reveal()[len(id):]
+		last := map[bool]string{true: "1", false: "0"}[text[len(text)-1] == '0']
+		for _, made := range []string{"", id, grafted, stranger.Reveal(), text[:len(text)-1] + last, id + "." + strings.Repeat("0", 64), id + "." + strings.Repeat("x", 64)} {
+			if family.Made(made) {
+				t.Errorf("the family takes %q for its own", made)
+			}
+		}
+		if !family.Made(text) {
+			t.Error("the family does not know its own token")
 		}
 	})
 	secret := strings.Repeat("a", 64)

@@ -42,6 +42,7 @@ type Claims struct {
 	UserID    string // 24 hex digits
 	ProjectID string
 	SessionID string // the refresh token's id half
+	Epoch     uint64 // of the account: a new password raises it, and tokens of an earlier one are no good
 	IssuedAt  int64
 	ExpiresAt int64
 	Custom    string // JSON object that a project's own code put into the token; "": none
@@ -88,6 +89,7 @@ type wireClaims struct {
 	UserID    string `json:"userId"`
 	ProjectID string `json:"projectId"`
 	SessionID string `json:"sid,omitempty"`
+	Epoch     uint64 `json:"ep,omitempty"`
 	IssuedAt  *int64 `json:"iat"`
 	ExpiresAt *int64 `json:"exp"`
 	NotBefore *int64 `json:"nbf,omitempty"`
@@ -118,7 +120,7 @@ func (t *Tokens) Issue(c Claims, now time.Time) (Secret, error) {
 		return "", fmt.Errorf("auth: issue token: a life of %d seconds is not allowed", exp-iat)
 	}
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, wireClaims{
-		UserID: c.UserID, ProjectID: t.projectID, SessionID: c.SessionID, IssuedAt: &iat, ExpiresAt: &exp, Type: typeAccess,
+		UserID: c.UserID, ProjectID: t.projectID, SessionID: c.SessionID, Epoch: c.Epoch, IssuedAt: &iat, ExpiresAt: &exp, Type: typeAccess,
 		Custom: json.RawMessage(c.Custom),
 	})
 	token.Header["kid"] = t.keys[0].ID
@@ -218,5 +220,5 @@ func (t *Tokens) check(w *wireClaims, sec int64) (Claims, error) {
 	if len(w.Custom) > 0 && w.Custom[0] != '{' { // the decoder has seen to it that it is JSON
 		return Claims{}, ErrToken
 	}
-	return Claims{UserID: w.UserID, ProjectID: w.ProjectID, SessionID: w.SessionID, IssuedAt: iat, ExpiresAt: exp, Custom: string(w.Custom)}, nil
+	return Claims{UserID: w.UserID, ProjectID: w.ProjectID, SessionID: w.SessionID, Epoch: w.Epoch, IssuedAt: iat, ExpiresAt: exp, Custom: string(w.Custom)}, nil
 }

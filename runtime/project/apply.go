@@ -50,6 +50,9 @@ func (r *Registry) Apply(ctx context.Context, cfg *Config, opt ApplyOptions) (*A
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if err := cfg.Mail.complete(); err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, err := r.Find(cfg.Name)

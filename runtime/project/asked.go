@@ -77,9 +77,9 @@ func refuseUnasked(m *hooks.Manifest, cfg *Config) error {
 		}
 		for _, name := range b.Collections {
 			switch {
-			case name == Users:
-				return fmt.Errorf("module %q is bound to %q, for which %s is never asked: accounts have endpoints of their own, and the events %s and %s",
-					b.Module, name, b.Event, hooks.EventBeforeSignup, hooks.EventClaims)
+			case name == Users && !askedOfUsers(&b):
+				return fmt.Errorf("module %q is bound to %q, for which %s is never asked: of accounts %s, %s, %s, %s and policies on update and delete are asked",
+					b.Module, name, b.Event, hooks.EventBeforeSignup, hooks.EventClaims, hooks.EventBeforeUpdate, hooks.EventBeforeDelete)
 			case cfg.Collection(name) == nil:
 				return fmt.Errorf("module %q is bound to the collection %q, which the project does not declare", b.Module, name)
 			}
@@ -91,4 +91,21 @@ func refuseUnasked(m *hooks.Manifest, cfg *Config) error {
 		}
 	}
 	return nil
+}
+
+// askedOfUsers reports whether accounts have what the binding waits for: users change and delete their own, and nothing else is done to them as
+// to documents.
+func askedOfUsers(b *hooks.Binding) bool {
+	switch b.Event {
+	case hooks.EventBeforeUpdate, hooks.EventBeforeDelete:
+		return true
+	case hooks.EventPolicy:
+		for _, op := range b.Operations {
+			if op != hooks.OpUpdate.String() && op != hooks.OpDelete.String() {
+				return false
+			}
+		}
+		return len(b.Operations) > 0
+	}
+	return false
 }

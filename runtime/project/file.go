@@ -144,8 +144,27 @@ func (r *fileReader) config(n *yaml.Node, c *Config) {
 			r.mapping(n, path, []member{
 				{"enabled", r.boolInto(&c.Auth.Enabled)},
 				{"minPassword", func(n *yaml.Node, path string) { c.Auth.MinPassword = int(r.integer(n, path)) }},
+				{"existing", r.textInto(&c.Auth.Existing)},
+				{"codesPerAddress", func(n *yaml.Node, path string) { c.Auth.CodesPerAddress = int(r.integer(n, path)) }},
+				{"codesPerHour", func(n *yaml.Node, path string) { c.Auth.CodesPerHour = int(r.integer(n, path)) }},
+				{"strictSessions", r.boolInto(&c.Auth.StrictSessions)},
+				{"refreshGrace", func(n *yaml.Node, path string) { c.Auth.RefreshGrace = int(r.integer(n, path)) }},
+				{"hideClients", r.boolInto(&c.Auth.HideClients)},
+				{"profile", func(n *yaml.Node, path string) {
+					r.mapping(n, path, []member{
+						{"writable", r.namesInto(&c.Auth.Profile.Writable)},
+						{"public", r.namesInto(&c.Auth.Profile.Public)},
+					})
+				}},
 			})
 		}},
+		{"audit", func(n *yaml.Node, path string) {
+			r.mapping(n, path, []member{
+				{"days", func(n *yaml.Node, path string) { c.Audit.Days = int(r.integer(n, path)) }},
+				{"entries", func(n *yaml.Node, path string) { c.Audit.Entries = int(r.integer(n, path)) }},
+			})
+		}},
+		{"mail", func(n *yaml.Node, path string) { r.mail(n, path, &c.Mail) }},
 		{"limits", func(n *yaml.Node, path string) {
 			r.mapping(n, path, []member{
 				{"bodyBytes", func(n *yaml.Node, path string) { c.Limits.BodyBytes = r.size(n, path) }},
@@ -169,6 +188,29 @@ func (r *fileReader) config(n *yaml.Node, c *Config) {
 			r.list(n, path, "collections", func(n *yaml.Node, path string) {
 				c.Collections = append(c.Collections, Collection{RLS: RLS{RequireAuthForWrite: true}})
 				r.collection(n, path, &c.Collections[len(c.Collections)-1])
+			})
+		}},
+	})
+}
+
+func (r *fileReader) mail(n *yaml.Node, path string, m *MailConfig) {
+	r.mapping(n, path, []member{
+		{"from", r.textInto(&m.From)},
+		{"replyTo", r.textInto(&m.ReplyTo)},
+		{"perDay", func(n *yaml.Node, path string) { m.PerDay = int(r.integer(n, path)) }},
+		{"welcome", r.boolInto(&m.Welcome)},
+		{"templates", func(n *yaml.Node, path string) {
+			r.list(n, path, "templates such as {name: verify, subject: …, text: …}", func(n *yaml.Node, path string) {
+				m.Templates = append(m.Templates, MailTemplate{})
+				t := &m.Templates[len(m.Templates)-1]
+				r.mapping(n, path, []member{
+					{"name", r.textInto(&t.Name)},
+					{"subject", r.textInto(&t.Subject)},
+					{"text", r.textInto(&t.Text)},
+					{"html", r.textInto(&t.HTML)},
+					{"textFile", r.textInto(&t.TextFile)},
+					{"htmlFile", r.textInto(&t.HTMLFile)},
+				})
 			})
 		}},
 	})
@@ -333,6 +375,14 @@ func (r *fileReader) text(n *yaml.Node, path string) string {
 
 func (r *fileReader) textInto(p *string) func(*yaml.Node, string) {
 	return func(n *yaml.Node, path string) { *p = r.text(n, path) }
+}
+
+// namesInto reads a list of names; an empty one is a list.
+func (r *fileReader) namesInto(p *[]string) func(*yaml.Node, string) {
+	return func(n *yaml.Node, path string) {
+		*p = []string{}
+		r.list(n, path, "names of fields", func(n *yaml.Node, path string) { *p = append(*p, r.text(n, path)) })
+	}
 }
 
 func (r *fileReader) boolInto(p *bool) func(*yaml.Node, string) {

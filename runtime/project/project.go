@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/runtime/auth"
 	"github.com/sluice-edge/sluice/runtime/journal"
+	"github.com/sluice-edge/sluice/runtime/letter"
 )
 
 // Settings of a project's file. A write names them among its needs, so that it cannot commit under replaced rules.
@@ -36,7 +37,11 @@ const (
 const (
 	Users       = "users"
 	Sessions    = "_sessions"
+	Accounts    = "_accounts"    // what the server alone keeps of an account, see Account
+	Audit       = "_audit"       // what has happened to accounts, see AuditEntry
 	Idempotency = "_idempotency" // answers to requests with an Idempotency-Key
+	Codes       = "_codes"       // one-time codes, one document an address
+	Outbox      = "_outbox"      // mails on their way
 )
 
 // Names of unique indexes that always exist.
@@ -54,6 +59,9 @@ type Project struct {
 	DB      *kv.DB
 	Blobs   *blobs.Store     // the bytes of its files
 	Journal *journal.Journal // refusals and guests' lines, for the developer to look at
+	Box     *auth.Box        // hashes codes and seals mails
+
+	Failures Failures // wrong passwords that the audit log does not hold yet
 
 	dir    string
 	broken error // why the project could not be opened; DB is nil then
@@ -62,6 +70,8 @@ type Project struct {
 	turn   sync.RWMutex // shared by commits; held alone by a write that was contended for too long
 
 	compaction compaction
+	revoked    revoked
+	saving     sync.Mutex // one save of Failures at a time
 }
 
 // State is everything that decides a request, as of one moment. It is immutable.
@@ -79,6 +89,7 @@ type State struct {
 	BundleErr     error
 
 	collections map[string]*Collection
+	letters     map[string]*letter.Parsed // the templates of mails, by name
 	asked       asked
 }
 
@@ -102,6 +113,7 @@ func (s *State) setConfig(cfg *Config, rev uint64) {
 	for i := range cfg.Collections {
 		s.collections[cfg.Collections[i].Name] = &cfg.Collections[i]
 	}
+	s.letters = parseTemplates(&cfg.Mail)
 }
 
 // openProject opens the file of an existing project and reads its rules. A bundle that cannot be loaded does not keep
@@ -113,6 +125,10 @@ func (r *Registry) openProject(ctx context.Context, id string) (*Project, error)
 		return nil, fmt.Errorf("project %s: %w", id, err)
 	}
 	p.DB = db
+	if p.Box, err = auth.NewBox(r.secret, id, r.rand); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("project %s: %w", id, err)
+	}
 	backend, err := r.blobs(id)
 	if err != nil {
 		_ = db.Close()
@@ -136,22 +152,27 @@ func (r *Registry) openProject(ctx context.Context, id string) (*Project, error)
 // systemCollections are the collections that every project has beside those of its file.
 func systemCollections() map[string][]byte {
 	return map[string][]byte{
-		Sessions:    indexDefinition(uniqueIndex(IndexToken), orderedIndex(fieldExpires)),
+		Sessions:    indexDefinition(uniqueIndex(IndexToken), orderedIndex(fieldExpires), orderedIndex(FieldUserID), orderedIndex(FieldRevokedAt)),
+		Accounts:    indexDefinition(orderedIndex(fieldExpires), orderedIndex(FieldChangedAt)),
+		Audit:       indexDefinition(orderedIndex(fieldExpires), orderedIndex(FieldUserID)),
 		Idempotency: indexDefinition(uniqueIndex(IndexKey), orderedIndex(fieldExpires)),
+		Codes:       indexDefinition(uniqueIndex(IndexKey), orderedIndex(fieldExpires)),
+		Outbox:      indexDefinition(orderedIndex("state", "next"), orderedIndex(fieldExpires)),
 		StoredFiles: indexDefinition(uniqueIndex(IndexFileKey), orderedIndex(IndexFileHash), orderedIndex("name"), orderedIndex("owner")),
 		Uploads:     indexDefinition(uniqueIndex(IndexFileKey), orderedIndex(fieldExpires)),
 	}
 }
 
-// ensureSystem makes the system collections that the project's file does not have yet.
+// ensureSystem makes the system collections that the project's file does not have yet, and gives those of an older file the indexes
+// that they lack.
 func (p *Project) ensureSystem(ctx context.Context, r *Registry) error {
 	snap, err := p.DB.Snapshot()
 	if err != nil {
 		return err
 	}
 	defined := systemCollections()
-	for name := range defined {
-		if _, ok := snap.Collection(name); ok {
+	for name, def := range defined {
+		if c, ok := snap.Collection(name); ok && string(storedIndexes(c)) == string(def) {
 			delete(defined, name)
 		}
 	}
@@ -168,6 +189,15 @@ func (p *Project) ensureSystem(ctx context.Context, r *Registry) error {
 	}
 	_, err = p.DB.Commit(ctx, b)
 	return err
+}
+
+// storedIndexes is the definition of a collection as the file has it.
+func storedIndexes(c *kv.Collection) []byte {
+	list := make([]storedIndex, len(c.Indexes))
+	for i, x := range c.Indexes {
+		list[i] = storedIndex{x.Name, x.Fields, x.Unique}
+	}
+	return indexDefinition(list...)
 }
 
 // load reads the settings into a fresh State.
@@ -202,6 +232,9 @@ func (p *Project) load(ctx context.Context, r *Registry) error {
 		if st.BundleErr != nil {
 			r.log.ErrorContext(ctx, "bundle not loaded; its project refuses writes", "project", p.ID, "error", st.BundleErr)
 		}
+	}
+	if err := p.loadRevoked(ctx, snap, r.now()); err != nil {
+		return fmt.Errorf("read what was revoked: %w", err)
 	}
 	p.state.Store(st)
 	return nil

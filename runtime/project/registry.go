@@ -49,6 +49,7 @@ type Options struct {
 	Now    func() time.Time // default time.Now
 	Rand   io.Reader        // source of keys and secrets, default crypto/rand.Reader
 	KV     kv.Options       // for every project's file; Logger and Now are filled in
+	Secret []byte           // the node's, of auth.NodeSecretLen bytes; default one that is forgotten at the end
 
 	// Blobs opens where the bytes of a project's files are; default: in memory, for tests.
 	Blobs func(projectID string) (blobs.Backend, error)
@@ -63,7 +64,8 @@ type Registry struct {
 	rand io.Reader
 	kv   kv.Options
 
-	blobs func(projectID string) (blobs.Backend, error)
+	secret []byte // the node's: what a project's file must not hold is sealed with keys derived from it
+	blobs  func(projectID string) (blobs.Backend, error)
 
 	control *kv.DB
 	view    atomic.Pointer[view]
@@ -101,6 +103,12 @@ func OpenRegistry(ctx context.Context, dir string, host *hooks.Host, opt Options
 	if r.rand == nil {
 		r.rand = rand.Reader
 	}
+	if r.secret = opt.Secret; r.secret == nil {
+		r.secret = make([]byte, auth.NodeSecretLen)
+		if _, err := io.ReadFull(r.rand, r.secret); err != nil {
+			return nil, err
+		}
+	}
 	if err := os.MkdirAll(filepath.Join(dir, "projects"), 0o700); err != nil {
 		return nil, err
 	}
@@ -134,6 +142,11 @@ func (r *Registry) Close(ctx context.Context) error {
 	var errs []error
 	if v := r.view.Load(); v != nil {
 		for _, p := range v.byID {
+			if p.broken == nil {
+				if err := r.SaveFailures(ctx, p); err != nil { // a full disk keeps no node from ending
+					r.log.WarnContext(ctx, "failed logins not saved", "project", p.ID, "error", err)
+				}
+			}
 			errs = append(errs, p.close(ctx))
 		}
 	}

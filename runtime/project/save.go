@@ -8,7 +8,7 @@ import (
 // saveEvery is how old a refusal may become before it is on disk.
 const saveEvery = 10 * time.Second
 
-// saveLoop writes the projects' journals now and then, until the registry is closed. One that cannot be written, on a full
+// saveLoop writes the projects' journals, and the failed logins of their audit logs, now and then, until the registry is closed. One that cannot be written, on a full
 // disk perhaps, is tried again; that nothing else hangs on it is why it is only a warning.
 func (r *Registry) saveLoop(ctx context.Context) {
 	tick := time.NewTicker(saveEvery)
@@ -22,6 +22,9 @@ func (r *Registry) saveLoop(ctx context.Context) {
 				}
 				if err := p.Journal.Save(); err != nil {
 					r.log.WarnContext(ctx, "decisions not saved", "project", p.ID, "error", err)
+				}
+				if err := r.SaveFailures(ctx, p); err != nil && ctx.Err() == nil {
+					r.log.WarnContext(ctx, "failed logins not saved", "project", p.ID, "error", err)
 				}
 			}
 		case <-ctx.Done():

@@ -147,7 +147,7 @@ func TestNormalize(t *testing.T) {
 		{"name":"b","rls":{"requireAuthForWrite":false,"mode":"private","ownerField":"author"}}]}`)
 	c.Collections[0].Fields[1].Default = json.RawMessage(` "2026-01-01" `)
 	c.Normalize()
-	want := `{"name":"p","siteUrl":"https://x.example","allowedDomains":["*"],"auth":{"enabled":false,"minPassword":8},"limits":{"bodyBytes":1048576,"databaseBytes":0,"examinedDocuments":100000,"fieldLevels":3,"fileBytes":0},"files":{"maxBytes":10485760,"totalBytes":0,"upload":"secret","visibility":"public"},"durability":"strict","collections":[` +
+	want := `{"name":"p","siteUrl":"https://x.example","allowedDomains":["*"],"auth":{"enabled":false,"minPassword":8,"existing":"refuse","codesPerAddress":5,"codesPerHour":1000},"mail":{"perDay":1000,"welcome":false},"audit":{"days":90,"entries":100000},"limits":{"bodyBytes":1048576,"databaseBytes":0,"examinedDocuments":100000,"fieldLevels":3,"fileBytes":0},"files":{"maxBytes":10485760,"totalBytes":0,"upload":"secret","visibility":"public"},"durability":"strict","collections":[` +
 		`{"name":"a","fields":[{"key":"s","type":"String","required":false,"unique":false,"index":false,"format":"email"},` +
 		`{"key":"d","type":"Date","required":false,"unique":false,"index":false,"default":"2026-01-01T00:00:00.000Z"},` +
 		`{"key":"o","type":"Object","required":false,"unique":false,"index":false},` +
@@ -261,11 +261,11 @@ func TestDiff(t *testing.T) {
 		for _, c := range changes {
 			got = append(got, c.String())
 		}
-		want := []string{`+ name: "p"`, `+ siteUrl: ""`, `+ allowedDomains: ["*"]`, `+ auth`, `+ limits`, `+ files`, `+ durability: "strict"`, `+ collections.c`}
+		want := []string{`+ name: "p"`, `+ siteUrl: ""`, `+ allowedDomains: ["*"]`, `+ auth`, `+ mail`, `+ audit`, `+ limits`, `+ files`, `+ durability: "strict"`, `+ collections.c`}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got %q", got)
 		}
-		if i := slices.IndexFunc(changes, func(c Change) bool { return c.Path == "auth" }); string(changes[i].After) != `{"enabled":false,"minPassword":8}` || changes[i].Before != nil {
+		if i := slices.IndexFunc(changes, func(c Change) bool { return c.Path == "auth" }); string(changes[i].After) != `{"enabled":false,"minPassword":8,"existing":"refuse","codesPerAddress":5,"codesPerHour":1000}` || changes[i].Before != nil {
 			t.Errorf("auth is %+v", changes[i])
 		}
 	})

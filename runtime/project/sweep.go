@@ -44,7 +44,7 @@ func (r *Registry) Sweep(ctx context.Context, p *Project) (removed int, err erro
 	if removed, err = r.sweepUploads(ctx, p); err != nil {
 		return removed, fmt.Errorf("sweep %s: %w", Uploads, err)
 	}
-	for _, name := range []string{Sessions, Idempotency} {
+	for _, name := range []string{Sessions, Accounts, Audit, Idempotency, Codes, Outbox} {
 		for range sweepMost {
 			n, err := r.sweepSome(ctx, p, name)
 			removed += n
@@ -55,6 +55,11 @@ func (r *Registry) Sweep(ctx context.Context, p *Project) (removed int, err erro
 				break
 			}
 		}
+	}
+	p.revoked.forget(r.now())
+	n, err := r.trimAudit(ctx, p)
+	if removed += n; err != nil {
+		return removed, fmt.Errorf("trim %s: %w", Audit, err)
 	}
 	return removed, nil
 }

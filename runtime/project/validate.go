@@ -63,6 +63,11 @@ const (
 	maxBodyBytes   = 64 << 20
 	minPasswordLow = 6
 	minPasswordTop = 128
+
+	maxRefreshGrace = 60
+	maxAuditDays    = 3650
+	minAuditEntries = 100
+	maxAuditEntries = 1_000_000
 )
 
 // Validate returns nil, or a *ConfigError with every mistake. It does not need Normalize to have run and changes nothing.
@@ -77,6 +82,17 @@ func (c *Config) Validate() error {
 	}
 	if n := c.Auth.MinPassword; n != 0 && (n < minPasswordLow || n > minPasswordTop) {
 		v.addf("auth.minPassword", "must be between %d and %d", minPasswordLow, minPasswordTop)
+	}
+	v.codes(&c.Auth)
+	v.mail(&c.Mail)
+	if n := c.Auth.RefreshGrace; n < 0 || n > maxRefreshGrace {
+		v.addf("auth.refreshGrace", "must be between 0 and %d seconds", maxRefreshGrace)
+	}
+	if n := c.Audit.Days; n != 0 && (n < 1 || n > maxAuditDays) {
+		v.addf("audit.days", "must be between 1 and %d days", maxAuditDays)
+	}
+	if n := c.Audit.Entries; n != 0 && (n < minAuditEntries || n > maxAuditEntries) {
+		v.addf("audit.entries", "must be between %d and %d", minAuditEntries, maxAuditEntries)
 	}
 	if n := c.Limits.BodyBytes; n < 0 || n > maxBodyBytes {
 		v.addf("limits.bodyBytes", "must be between 1 and %d bytes", maxBodyBytes)
@@ -94,7 +110,7 @@ func (c *Config) Validate() error {
 		v.addf("limits.fileBytes", "must be at least %d bytes; 0 means no limit", minFileBytes)
 	}
 	v.durability(c)
-	v.files(&c.Files)
+	v.stored(&c.Files)
 	v.collections(c)
 	v.accounts(c)
 	if v.problems == nil {
@@ -121,7 +137,7 @@ func (v *validator) durability(c *Config) {
 	}
 }
 
-func (v *validator) files(f *Files) {
+func (v *validator) stored(f *Files) {
 	if f.MaxBytes < 0 {
 		v.addf("files.maxBytes", "must be at least 1 byte")
 	}
@@ -342,9 +358,25 @@ func (v *validator) accounts(c *Config) {
 				return
 			}
 		}
+		v.profile("auth.profile.writable", c.Auth.Profile.Writable, &c.Collections[i], NeverWritten)
+		v.profile("auth.profile.public", c.Auth.Profile.Public, &c.Collections[i], NeverPublic)
 		return
 	}
 	v.addf("auth.enabled", "Authentication is enabled, but the 'users' collection schema has not been defined.")
+}
+
+// profile judges a list of fields of accounts; never says which of them it must not hold.
+func (v *validator) profile(path string, names []string, users *Collection, never func(string) bool) {
+	for i, name := range names {
+		switch at := index(path, i); {
+		case slices.Contains(names[:i], name):
+			v.addf(at, "names %q twice", name)
+		case users.Field(name) == nil:
+			v.addf(at, "%q is not a declared field of the users collection", name)
+		case never(name):
+			v.addf(at, "%q is not for users to write or for everybody to see", name)
+		}
+	}
 }
 
 func keyFault(key string) string {

@@ -34,7 +34,7 @@ func (p *Project) Write(ctx context.Context, prepare func() (*kv.Batch, error)) 
 	if err != nil {
 		return 0, err
 	}
-	return p.DB.Commit(ctx, b)
+	return p.noted(ctx, b)
 }
 
 // change commits a change of the project's rules and makes next's State the present one. A write that takes the turn
@@ -53,5 +53,14 @@ func (p *Project) change(ctx context.Context, b *kv.Batch, next func(rev uint64)
 func (p *Project) commit(ctx context.Context, b *kv.Batch) (uint64, error) {
 	p.turn.RLock()
 	defer p.turn.RUnlock()
-	return p.DB.Commit(ctx, b)
+	return p.noted(ctx, b)
+}
+
+// noted commits a batch and learns from it which access tokens are no good any more, before anybody is answered.
+func (p *Project) noted(ctx context.Context, b *kv.Batch) (uint64, error) {
+	rev, err := p.DB.Commit(ctx, b)
+	if err == nil || errors.Is(err, kv.ErrUnknownOutcome) {
+		p.revoked.note(b)
+	}
+	return rev, err
 }
