@@ -119,14 +119,14 @@ func (r *request) badCaller() error {
 
 // self is the caller's own account at one attempt of a commit.
 type self struct {
-	id      kv.DocID
-	doc     []byte // the account's document, in the request's first buffer
-	rev     uint64
-	account project.Account
+	id         kv.DocID
+	doc        []byte // the account's document, in the request's first buffer
+	account    project.Account
+	accountRev uint64
 }
 
 // holdSelf readies an attempt of a commit that changes the caller's account: the rules, the batch, and the account as it is now, which
-// the commit needs to be the same still. A token that a new password has overtaken between the request's beginning and now is refused.
+// the commit needs to be the same still. Here the end of a session counts at once, whatever auth.strictSessions says.
 func (r *request) holdSelf(id kv.DocID) (me self, err error) {
 	if err := r.holdAccounts(); err != nil {
 		return me, err
@@ -146,11 +146,11 @@ func (r *request) holdSelf(id kv.DocID) (me self, err error) {
 	if err != nil {
 		return me, err
 	}
-	if r.project.Revoked(&r.user, r.state.Config.Auth.StrictSessions) {
+	if r.project.Revoked(&r.user, true) {
 		return me, r.badCaller()
 	}
 	r.buffers[0] = append(r.buffers[0][:0], doc.JSON...)
-	me = self{id, r.buffers[0], doc.Rev, account}
+	me = self{id, r.buffers[0], account, rev}
 	if err := r.beginBatch(); err != nil {
 		return me, err
 	}

@@ -72,6 +72,10 @@ func publicRoutes() []route {
 		{"GET", "/api/userauth/public/{username}", account, publicProfile},
 		{"PUT", "/api/userauth/update-profile", accountW, updateProfile},
 		{"PUT", "/api/userauth/change-password", accountW, changePassword},
+		{"DELETE", "/api/userauth/me", accountW, deleteMe},
+		{"GET", "/api/userauth/sessions", account, listSessions},
+		{"DELETE", "/api/userauth/sessions", account, revokeSessions},
+		{"DELETE", "/api/userauth/sessions/{id}", account, revokeSession},
 
 		{"GET", "/api/data/{collection}", dataRead, listDocuments},
 		{"POST", "/api/data/{collection}", dataW, insertDocument},
@@ -115,6 +119,7 @@ func adminRoutes() []route {
 		{"POST", "/admin/v1/projects/{project}/bundles", admin, adminDeployBundle},
 		{"GET", "/admin/v1/projects/{project}/bundles/{version}", admin, adminInspectBundle},
 		{"POST", "/admin/v1/projects/{project}/bundles/{version}/rollback", admin, adminRollback},
+		{"GET", "/admin/v1/projects/{project}/audit", admin, adminAudit},
 		{"GET", "/admin/v1/projects/{project}/decisions", admin, adminDecisions},
 		{"GET", "/admin/v1/projects/{project}/logs", admin, adminLogs},
 		{"POST", "/admin/v1/projects/{project}/explain", admin, adminExplain},
