@@ -15,7 +15,7 @@ UNIT = $$($(GO) list ./... | grep -v '/e2e$$')
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 
-.PHONY: test build lint fmt vet staticcheck vuln toolchains unit faults torture sdk e2e wasm bench compare fuzz clean help
+.PHONY: test build lint fmt vet staticcheck vuln toolchains unit faults torture sdk e2e wasm bench compare engines fuzz clean help
 
 test: lint unit faults sdk e2e ## everything that must hold before a change lands
 
@@ -30,6 +30,7 @@ fmt:
 vet:
 	$(GO) vet ./...
 	cd bench && $(GO) vet ./...
+	cd bench/engines && $(GO) vet ./...
 
 staticcheck:
 	$(GO) tool staticcheck ./...
@@ -61,6 +62,7 @@ sdk: toolchains ## the SDKs' libraries, each in its language; the demo's guest a
 	cd sdk/go && $(GO) vet ./... && $(GO) test -race ./...
 	cd demo/guest && $(GO) vet ./... && $(GO) test -race ./...
 	cd bench && $(GO) vet ./... && $(GO) test ./...
+	cd bench/engines && $(GO) vet ./... && $(GO) test ./...
 
 wasm: ## the demo's guest, demo/demo.wasm, from its source
 	sh demo/build.sh
@@ -77,6 +79,9 @@ bench: toolchains ## every benchmark, with allocations
 
 compare: ## a node beside PocketBase and bare servers, over HTTP: a quarter of an hour
 	cd bench && $(GO) run ./compare
+
+engines: toolchains ## a guest's call beside wazero alone, Extism, goja, OPA and CEL: three minutes
+	cd bench/engines && $(GO) run .
 
 fuzz: ## every fuzz target for FUZZTIME each (default 10s)
 	@set -e; for package in $(UNIT); do \

@@ -1,9 +1,10 @@
 // Package bench holds what measures a node over HTTP, beside others in one run. It has its own go.mod, so that what it
-// measures against is no dependency of the product; PocketBase has another one below it, so that nobody has to fetch it
-// to check the rest.
+// measures against is no dependency of the product; PocketBase and the engines that guests are compared with have others below it,
+// so that nobody has to fetch them to check the rest.
 //
 //	compare     a node beside PocketBase and beside bare servers, row by row
 //	growth      what a request costs with more and more documents
+//	engines     what a guest's call costs beside other engines
 //	bare        those bare servers
 //	pocketbase  PocketBase, and what fills it
 //	node        runs the real binary and knows its API

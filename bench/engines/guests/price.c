@@ -1,0 +1,3 @@
+#include "price.h"
+
+SLUICE_POLICY(policy)
