@@ -98,7 +98,7 @@ func signup(r *request) error {
 		return r.signupExisting(email, taken) // said before the password is hashed, which is the costly part
 	}
 	r.closeSnapshot()
-	hash, err := r.server.hasher.Hash(r.context(), password)
+	hash, err := r.hasher().Hash(r.context(), password)
 	if err != nil {
 		return err
 	}
@@ -249,7 +249,7 @@ func login(r *request) error {
 		return err
 	}
 	r.closeSnapshot() // no page of the file is held while passwords are hashed
-	ok, rehash, err := r.server.hasher.Verify(r.context(), stored, password)
+	ok, rehash, err := r.verifyPassword(stored, password)
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func login(r *request) error {
 	}
 	better := ""
 	if rehash { // a busy moment must keep nobody out: the next login will do
-		if better, err = r.server.hasher.Hash(r.context(), password); err != nil && !errors.Is(err, auth.ErrBusy) {
+		if better, err = r.hasher().Hash(r.context(), password); err != nil && !errors.Is(err, auth.ErrBusy) {
 			return err
 		}
 	}

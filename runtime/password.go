@@ -39,7 +39,7 @@ func changePassword(r *request) error {
 	if err != nil {
 		return err
 	}
-	hash, err := r.server.hasher.Hash(r.context(), next)
+	hash, err := r.hasher().Hash(r.context(), next)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (r *request) confirmPassword(id kv.DocID, password string) (stored string, 
 	}
 	stored = passwordOf(doc.JSON)
 	r.closeSnapshot()
-	ok, _, err := r.server.hasher.Verify(r.context(), stored, password)
+	ok, _, err := r.verifyPassword(stored, password)
 	if err != nil {
 		return "", err
 	}
@@ -116,4 +116,21 @@ func passwordOf(doc []byte) string {
 // withPassword is an account's document with another password's hash, changed now.
 func (r *request) withPassword(doc []byte, hash string) []byte {
 	return replaceMember(nil, replaceMember(nil, doc, fieldPassword, hash), "updatedAt", project.Timestamp(r.start))
+}
+
+// hasher makes hashes with the project's parameters, in the slots that all projects share.
+func (r *request) hasher() *auth.Hasher {
+	cost := &r.state.Config.Auth.Argon2
+	return r.server.hasher.With(uint32(cost.Memory>>10), uint32(cost.Time))
+}
+
+// verifyPassword compares a password with a stored hash; rehash says that it should be hashed anew. A hash of a kind that nobody here can check,
+// of an account that came from elsewhere, is one that no password fits: its user gets a new one by mail.
+func (r *request) verifyPassword(stored, password string) (ok, rehash bool, err error) {
+	ok, rehash, err = r.hasher().Verify(r.context(), stored, password)
+	if errors.Is(err, auth.ErrPHC) {
+		r.server.log.Warn("an account's password hash is of no known kind", "request_id", string(r.id[:]), "project", r.project.ID, "error", err)
+		return r.hasher().Verify(r.context(), "", password)
+	}
+	return ok, rehash, err
 }

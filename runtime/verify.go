@@ -325,7 +325,7 @@ func resetPassword(r *request) error {
 	if err != errCodeRight {
 		return err
 	}
-	hash, err := r.server.hasher.Hash(r.context(), password)
+	hash, err := r.hasher().Hash(r.context(), password)
 	if err != nil {
 		return err
 	}

@@ -89,10 +89,10 @@ func TestValidatePassword(t *testing.T) {
 		min            int
 		want           string
 	}{
-		{"8 characters pass by default", "12345678", 0, ""},
+		{"8 characters pass by default", "8f3q1z7x", 0, ""},
 		{"7 do not", "1234567", 0, "Password must be at least 8 characters."},
 		{"empty does not", "", 0, "Password must be at least 8 characters."},
-		{"a project may ask for 6", "123456", 6, ""},
+		{"a project may ask for 6", "8f3q1z", 6, ""},
 		{"and then 5 do not pass", "12345", 6, "Password must be at least 6 characters."},
 		{"but for no less than 6", "12345", 1, "Password must be at least 6 characters."},
 		{"a project may ask for 15", "12345678901234", 15, "Password must be at least 15 characters."},

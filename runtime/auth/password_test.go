@@ -107,7 +107,7 @@ func TestHasher(t *testing.T) {
 func TestParsePHCRefuses(t *testing.T) {
 	const salt, sum = "c29tZXNhbHQ", "CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 	for name, phc := range map[string]string{
-		"not a hash": "hunter2", "bcrypt": "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+		"not a hash": "hunter2", "sha512crypt": "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/",
 		"argon2i": "$argon2i$v=19$m=64,t=1,p=1$" + salt + "$" + sum, "old version": "$argon2id$v=16$m=64,t=1,p=1$" + salt + "$" + sum,
 		"memory bomb": "$argon2id$v=19$m=4194304,t=1,p=1$" + salt + "$" + sum, "time bomb": "$argon2id$v=19$m=64,t=4294967295,p=1$" + salt + "$" + sum,
 		"no memory": "$argon2id$v=19$m=0,t=1,p=1$" + salt + "$" + sum, "no lanes": "$argon2id$v=19$m=64,t=1,p=0$" + salt + "$" + sum,
@@ -131,7 +131,7 @@ func TestParsePHCRefuses(t *testing.T) {
 
 func TestHasherQueueIsBounded(t *testing.T) {
 	h := NewHasher(HasherOptions{Time: 1, MemoryKiB: 64, Slots: 1, Queue: 2})
-	h.slots <- struct{}{} // another caller computes
+	h.pool.slots <- struct{}{} // another caller computes
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var waiters sync.WaitGroup
@@ -142,7 +142,7 @@ func TestHasherQueueIsBounded(t *testing.T) {
 			results <- err
 		})
 	}
-	for deadline := time.Now().Add(5 * time.Second); h.waiting.Load() != 2; {
+	for deadline := time.Now().Add(5 * time.Second); h.pool.waiting.Load() != 2; {
 		if time.Now().After(deadline) {
 			t.Fatal("the waiters never queued")
 		}
@@ -161,9 +161,9 @@ func TestHasherQueueIsBounded(t *testing.T) {
 			t.Fatalf("a cancelled waiter got %v", err)
 		}
 	}
-	<-h.slots
-	if _, err := h.Hash(context.Background(), "pw"); err != nil || h.waiting.Load() != 0 {
-		t.Fatalf("after the burst: %v, %d waiting", err, h.waiting.Load())
+	<-h.pool.slots
+	if _, err := h.Hash(context.Background(), "pw"); err != nil || h.pool.waiting.Load() != 0 {
+		t.Fatalf("after the burst: %v, %d waiting", err, h.pool.waiting.Load())
 	}
 }
 

@@ -150,6 +150,12 @@ func (r *fileReader) config(n *yaml.Node, c *Config) {
 				{"strictSessions", r.boolInto(&c.Auth.StrictSessions)},
 				{"refreshGrace", func(n *yaml.Node, path string) { c.Auth.RefreshGrace = int(r.integer(n, path)) }},
 				{"hideClients", r.boolInto(&c.Auth.HideClients)},
+				{"argon2", func(n *yaml.Node, path string) {
+					r.mapping(n, path, []member{
+						{"memory", func(n *yaml.Node, path string) { c.Auth.Argon2.Memory = r.size(n, path) }},
+						{"time", func(n *yaml.Node, path string) { c.Auth.Argon2.Time = int(r.integer(n, path)) }},
+					})
+				}},
 				{"profile", func(n *yaml.Node, path string) {
 					r.mapping(n, path, []member{
 						{"writable", r.namesInto(&c.Auth.Profile.Writable)},

@@ -43,6 +43,7 @@ type AuthConfig struct {
 	StrictSessions  bool          `json:"strictSessions,omitempty"` // the end of a session ends its access token at once; else that runs out by itself, within 15 minutes
 	RefreshGrace    int           `json:"refreshGrace,omitempty"`   // 0; seconds for which a refresh token that was just spent gets the same next one again, up to 60
 	HideClients     bool          `json:"hideClients,omitempty"`    // neither addresses nor user agents are kept, in sessions or the audit log
+	Argon2          Argon2        `json:"argon2,omitzero"`
 	Profile         ProfileConfig `json:"profile,omitzero"`
 }
 
@@ -72,6 +73,13 @@ type MailTemplate struct {
 	// what is in them in their place: see ReadTemplates.
 	TextFile string `json:"textFile,omitempty"`
 	HTMLFile string `json:"htmlFile,omitempty"`
+}
+
+// Argon2 is what hashing a password costs. More is harder on whoever has stolen the hashes, and on the node at each login. Hashes that were
+// made with other parameters are good, and made anew at the next login.
+type Argon2 struct {
+	Memory int64 `json:"memory,omitempty"` // 19 MiB; bytes that one hash takes, 7 to 64 MiB
+	Time   int   `json:"time,omitempty"`   // 2; passes over the memory, up to 16, and the more the less memory there is
 }
 
 // ProfileConfig narrows what users write and others see of an account. What no user may ever write is not for it to open.

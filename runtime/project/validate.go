@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/kv/jsondoc"
+	"github.com/sluice-edge/sluice/runtime/auth"
 )
 
 // Problem is one mistake in a Config.
@@ -85,6 +86,7 @@ func (c *Config) Validate() error {
 	}
 	v.codes(&c.Auth)
 	v.mail(&c.Mail)
+	v.argon2(&c.Auth.Argon2)
 	if n := c.Auth.RefreshGrace; n < 0 || n > maxRefreshGrace {
 		v.addf("auth.refreshGrace", "must be between 0 and %d seconds", maxRefreshGrace)
 	}
@@ -117,6 +119,24 @@ func (c *Config) Validate() error {
 		return nil
 	}
 	return &ConfigError{Problems: v.problems}
+}
+
+// argon2 holds the cost of a hash to what OWASP advises at least, in any of the mixtures of memory and passes that it calls equal, and to
+// what auth accepts at most.
+func (v *validator) argon2(a *Argon2) {
+	const mib = 1 << 20
+	memory, passes := cmp.Or(a.Memory, auth.DefaultHashKiB<<10), cmp.Or(a.Time, auth.DefaultHashTime)
+	switch {
+	case passes < 1 || passes > 16:
+		v.addf("auth.argon2.time", "must be between 1 and 16 passes")
+	case memory > 64*mib:
+		v.addf("auth.argon2.memory", "must be at most 64 MiB")
+	default:
+		least := int64([...]int{46, 19, 12, 9, 7}[min(passes, 5)-1]) * mib
+		if memory < least {
+			v.addf("auth.argon2.memory", "must be at least %d MiB with time: %d", least/mib, passes)
+		}
+	}
 }
 
 // minFileBytes leaves room for the log of changes and a few documents.
