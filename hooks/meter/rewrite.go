@@ -38,12 +38,23 @@ func Rewrite(m *wasmbin.Module) error {
 		results:   make(map[string]uint32),
 	}
 	p.fuel, p.total, p.stack, p.refill = p.globals, p.globals+1, p.globals+2, p.functions
+	// Twice: who counts the stack is known only when all have been seen.
+	var graph calls
 	for i := range m.Bodies {
-		body, err := p.body(&m.Bodies[i], m.Types[m.Functions[i]])
+		w, err := p.read(&m.Bodies[i], m.Types[m.Functions[i]])
 		if err != nil {
 			return fmt.Errorf("has function %d, which %w", imports+uint32(i), err)
 		}
-		m.Bodies[i] = body
+		graph.add(w)
+	}
+	counted := graph.counted()
+	for i := range m.Bodies {
+		t := m.Types[m.Functions[i]]
+		w, err := p.read(&m.Bodies[i], t)
+		if err != nil {
+			return err // the first look would have found it
+		}
+		m.Bodies[i] = w.emit(t, counted[i])
 	}
 	p.addExports()
 	p.addGlobals()
@@ -58,6 +69,7 @@ type pass struct {
 	types, functions, globals  uint32
 	fuel, total, stack, refill uint32            // indexes of what is added
 	results                    map[string]uint32 // types added for blocks with several results, by their results
+	walk                       walk              // of the function at hand; its buffers are used again
 }
 
 // addExports exports the start function in place of calling it, and every mutable global.
