@@ -30,12 +30,15 @@ Rows:
 %s
 Sides:
   sluice               the real binary, access log on, every write on disk before it is answered
-  sluice-guest         the same with the demo's bundle, or the one that -guest names
+  sluice-js            the same with a hook in JavaScript: a check of the price, a rewrite of the title
+  sluice-c             the same hook in C (needs clang and lld: make toolchains)
+  sluice-go            the demo's bundle: a policy and a hook, two calls, in Go
   bare                 fasthttp with one bbolt View and Get; for login, fasthttp with one argon2id hash
   pocketbase           as it comes: WAL, synchronous=NORMAL, which does not wait for the disk at every commit
   pocketbase-durable   the same with synchronous=FULL, which does
   pocketbase-tuned     with an index for each filter with its order, and asked for no totals (skipTotal)
-  pocketbase-hook      as it comes, with a JavaScript hook that does what the node's guest does
+  pocketbase-hook      as it comes, with a JavaScript hook that does what the node's does
+  pocketbase-hook-durable   the same with synchronous=FULL
 
 A list from a node always says how many documents match; there is no way to ask it for less.
 
@@ -52,8 +55,7 @@ type options struct {
 	documents int
 	rounds    int
 	seconds   float64
-	alone     bool   // without PocketBase
-	guest     string // a directory with a bundle
+	alone     bool // without PocketBase
 	json      string
 	lock      string
 }
@@ -108,7 +110,6 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.IntVar(&opt.rounds, "rounds", 3, "slices of each side in a row, 1 to 100")
 	f.Float64Var(&opt.seconds, "seconds", 4, "length of a slice, 0.1 to 60")
 	f.BoolVar(&opt.alone, "no-pocketbase", false, "leave PocketBase out; then nothing is fetched")
-	f.StringVar(&opt.guest, "guest", "", "`directory` with the bundle that insert-hook deploys (default the demo's, whose guest is Go)")
 	f.StringVar(&opt.json, "json", "", "write the table as JSON to this `file` as well")
 	f.StringVar(&opt.lock, "lock", "", "hold a lock on this `file` while a row is measured, so that other measurements wait")
 	if err := f.Parse(args); err != nil {

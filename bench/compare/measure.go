@@ -49,7 +49,7 @@ func compare(ctx context.Context, opt *options, stderr io.Writer) (*report, erro
 	if err != nil {
 		return nil, err
 	}
-	all := &sides{dir: dir, documents: opt.documents, guest: opt.guest, progress: progress, binary: binary, prepared: map[sideName]side{}}
+	all := &sides{dir: dir, documents: opt.documents, progress: progress, binary: binary, prepared: map[sideName]side{}}
 	r := newReport(opt, binary.Commit())
 	flush, err := figure.Flush(dir)
 	if err != nil {

@@ -86,7 +86,7 @@ func (r *report) add(m *measured) {
 		if name == sluice {
 			r.idle = max(r.idle, m.idle[name])
 		}
-		if name == sluice || name == sluiceGuest {
+		if !name.isPeer() && name != bareServer {
 			for _, slice := range m.slices[name] {
 				r.peak = max(r.peak, slice.Peak)
 			}

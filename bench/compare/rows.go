@@ -22,13 +22,16 @@ const (
 type sideName string
 
 const (
-	sluice      sideName = "sluice"
-	sluiceGuest sideName = "sluice-guest" // with the demo's bundle
-	bareServer  sideName = "bare"
-	pocketbase  sideName = "pocketbase"
-	pbDurable   sideName = "pocketbase-durable"
-	pbTuned     sideName = "pocketbase-tuned"
-	pbHook      sideName = "pocketbase-hook"
+	sluice     sideName = "sluice"
+	sluiceGo   sideName = "sluice-go" // with the demo's bundle, whose guest is Go
+	sluiceJS   sideName = "sluice-js" // with a hook in JavaScript
+	sluiceC    sideName = "sluice-c"  // with the same hook in C
+	bareServer sideName = "bare"
+	pocketbase sideName = "pocketbase"
+	pbDurable  sideName = "pocketbase-durable"
+	pbTuned    sideName = "pocketbase-tuned"
+	pbHook     sideName = "pocketbase-hook"
+	pbHookSync sideName = "pocketbase-hook-durable"
 )
 
 // row is a line of the comparison: what is asked of whom, and what should come of it.
@@ -104,9 +107,19 @@ var rows = []row{
 		targets: []target{{rate, pbDurable, 16}, {rate, pocketbase, 10}, {p99, pbDurable, 25}, {cpu, pbDurable, 0}, {cpu, pocketbase, 0}},
 	},
 	{
-		name: "insert-hook", what: "the same with a check and a rewrite by the project's own code, 32 connections", op: opInsert, connections: 32,
-		sides:   []sideName{sluiceGuest, sluice, pbHook},
-		targets: []target{{rate, pbHook, 7}, {cpu, pbHook, 0}, {rate, sluice, 0}, {cpu, sluice, 0}},
+		name: "insert-hook", what: "insert with a check and a rewrite in JavaScript, 32 connections", op: opInsert, connections: 32,
+		sides:   []sideName{sluiceJS, sluice, pbHookSync, pbHook},
+		targets: []target{{rate, pbHookSync, 7}, {rate, pbHook, 0}, {rate, sluice, 0}, {cpu, pbHookSync, 0}, {cpu, sluice, 0}},
+	},
+	{
+		name: "insert-hook-c", what: "the same in C, against an insert without it", op: opInsert, connections: 32,
+		sides:   []sideName{sluiceC, sluice},
+		targets: []target{{rate, sluice, 0.9}, {cpu, sluice, 0}},
+	},
+	{
+		name: "insert-hook-go", what: "insert with the demo's bundle: a policy and a hook, in Go", op: opInsert, connections: 32,
+		sides:   []sideName{sluiceGo, sluice, pbHookSync},
+		targets: []target{{rate, pbHookSync, 0}, {rate, sluice, 0}, {cpu, pbHookSync, 0}, {cpu, sluice, 0}},
 	},
 	{
 		name: "update", what: "update a price as the owner, 32 connections", op: opUpdate, connections: 32,
@@ -148,11 +161,13 @@ func rowNamed(name string) *row {
 
 // alone is the row without PocketBase.
 func (r row) alone() row {
-	isPeer := func(name sideName) bool { return strings.HasPrefix(string(name), string(pocketbase)) }
-	r.sides = slices.DeleteFunc(slices.Clone(r.sides), isPeer)
-	r.targets = slices.DeleteFunc(slices.Clone(r.targets), func(t target) bool { return isPeer(t.to) })
+	r.sides = slices.DeleteFunc(slices.Clone(r.sides), sideName.isPeer)
+	r.targets = slices.DeleteFunc(slices.Clone(r.targets), func(t target) bool { return t.to.isPeer() })
 	return r
 }
+
+// isPeer reports whether the side is PocketBase in some form.
+func (name sideName) isPeer() bool { return strings.HasPrefix(string(name), string(pocketbase)) }
 
 // writes reports whether the operation changes what the next row would find.
 func (op operation) writes() bool { return op == opInsert || op == opUpdate || op == opLogin }

@@ -31,7 +31,6 @@ type side interface {
 type sides struct {
 	dir       string // of everything
 	documents int
-	guest     string // directory of a bundle, "" for the demo's
 	progress  func(format string, args ...any)
 
 	binary   *node.Binary
@@ -42,7 +41,7 @@ type sides struct {
 // directory is where the data of a side is; some share it.
 func (s *sides) directory(name sideName) string {
 	switch name {
-	case pbDurable, pbHook:
+	case pbDurable, pbHook, pbHookSync:
 		name = pocketbase
 	}
 	return filepath.Join(s.dir, string(name))
@@ -67,21 +66,36 @@ func (s *sides) prepare(ctx context.Context, name sideName) (side, error) {
 		s.progress("filling a node with %d documents", s.documents)
 		project, err := s.fillNode(ctx, dir)
 		return &nodeSide{s.binary, project, s.documents}, err
-	case sluiceGuest:
+	case sluiceGo, sluiceJS, sluiceC:
 		plain, err := s.get(ctx, sluice)
 		if err != nil {
 			return nil, err
 		}
-		s.progress("deploying a bundle to a copy of it")
+		s.progress("deploying a bundle to a copy of it: %s", name)
 		if err := node.Copy(dir, s.directory(sluice)); err != nil {
 			return nil, err
 		}
 		guest := *plain.(*nodeSide)
-		return &guest, s.binary.Deploy(ctx, dir, guest.project, s.guest)
+		bundle, err := s.bundle(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		return &guest, s.binary.Deploy(ctx, dir, guest.project, bundle)
 	case bareServer:
 		return &bareSide{filepath.Join(s.dir, "bin", "bare"), s.documents}, os.MkdirAll(dir, 0o700)
 	}
 	return s.preparePeer(ctx, name, dir)
+}
+
+// bundle returns the directory of a side's bundle, built.
+func (s *sides) bundle(ctx context.Context, name sideName) (string, error) {
+	switch name {
+	case sluiceJS:
+		return s.binary.Source("guests/js"), nil
+	case sluiceC:
+		return s.binary.BuildBundle(ctx, filepath.Join(s.dir, "guest-c"), s.binary.Source("guests/c"))
+	}
+	return s.binary.Source("../demo"), nil
 }
 
 func (s *sides) fillNode(ctx context.Context, dir string) (*node.Project, error) {
@@ -209,9 +223,11 @@ func (s *sides) preparePeer(ctx context.Context, name sideName, dir string) (sid
 	}
 	hooks := filepath.Join(dir, "no-hooks")
 	switch name {
-	case pbHook:
+	case pbHook, pbHookSync:
 		hooks = s.binary.Source("pocketbase/hooks")
-	case pbDurable:
+	}
+	switch name {
+	case pbDurable, pbHookSync:
 		p.env = append(p.env, "POCKETBASE_SYNCHRONOUS=FULL")
 	}
 	p.env = append(p.env, "POCKETBASE_HOOKS="+hooks)

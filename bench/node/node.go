@@ -135,12 +135,20 @@ func (b *Binary) Create(ctx context.Context, dir string, fields ...string) (*Pro
 	return p, s.Stop()
 }
 
-// Deploy puts a bundle into the project. Without one it is the demo's: a policy on the price, and a hook that rewrites
-// the document.
-func (b *Binary) Deploy(ctx context.Context, dir string, p *Project, bundle string) error {
-	if bundle == "" {
-		bundle = filepath.Join(b.repo, "demo")
+// BuildBundle copies a bundle in C to dir, with the SDK's header beside it, and builds it there.
+func (b *Binary) BuildBundle(ctx context.Context, dir, source string) (string, error) {
+	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
+		return "", err
 	}
+	if err := os.CopyFS(filepath.Join(dir, "sdk"), os.DirFS(filepath.Join(b.repo, "sdk", "c"))); err != nil {
+		return "", err
+	}
+	_, err := b.command(ctx, "bundle", "build", dir)
+	return dir, err
+}
+
+// Deploy puts the bundle in a directory into the project.
+func (b *Binary) Deploy(ctx context.Context, dir string, p *Project, bundle string) error {
 	s, err := b.Start(ctx, dir, p)
 	if err != nil {
 		return err
