@@ -37,6 +37,10 @@ type Backend interface {
 	// Walk calls f for every object, in no order. What appears or goes meanwhile may be missed.
 	Walk(ctx context.Context, f func(Info) error) error
 
+	// Tidy removes what writes have left half-done. What this process goes on with it leaves alone; where another may be
+	// at work, also what began after a moment.
+	Tidy(ctx context.Context, before time.Time) error
+
 	// PresignPut returns an address to which anybody can PUT exactly size bytes as the upload, once it is made and for
 	// as long as ttl; ErrNotSupported where bytes have to go through Stage.
 	PresignPut(ctx context.Context, id UploadID, size int64, ttl time.Duration) (string, error)

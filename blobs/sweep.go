@@ -35,7 +35,7 @@ type Swept struct {
 	Kept    int   // objects that stay
 }
 
-// Sweep removes the objects that no record has, and the uploads, that are older than grace. It goes on past an object that
+// Sweep removes the objects that no record has, the uploads, and what writes have left half-done, that are older than grace. It goes on past an object that
 // it cannot remove, and returns all such errors together. The grace is what protects bytes whose records are elsewhere for
 // a while: a backup that is being restored, a second process on the same bucket.
 func (s *Store) Sweep(ctx context.Context, referenced Referenced, grace time.Duration) (Swept, error) {
@@ -88,6 +88,9 @@ func (s *Store) Sweep(ctx context.Context, referenced Referenced, grace time.Dur
 			continue
 		}
 		swept.Uploads++
+	}
+	if err := s.backend.Tidy(ctx, before); err != nil {
+		failed = append(failed, err)
 	}
 	return swept, errors.Join(failed...)
 }

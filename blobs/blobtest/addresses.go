@@ -34,7 +34,7 @@ func addresses(t *testing.T, f Fixture, s *blobs.Store) {
 		t.Errorf("before anything was sent: %v", err)
 	}
 	for _, wrong := range [][]byte{content[1:], append(bytes.Clone(content), 0), nil} {
-		if status, _, _ := fetch(t, http.MethodPut, address, wrong, nil); status/100 == 2 {
+		if status, _, _ := fetch(t, f, http.MethodPut, address, wrong, nil); status/100 == 2 {
 			t.Errorf("an address for %d bytes took %d", len(content), len(wrong))
 		}
 	}
@@ -46,16 +46,16 @@ func addresses(t *testing.T, f Fixture, s *blobs.Store) {
 		if bad == address {
 			t.Fatalf("the address could not be altered to %s: %s", what, address)
 		}
-		if status, _, _ := fetch(t, http.MethodPut, bad, content, nil); status/100 == 2 {
+		if status, _, _ := fetch(t, f, http.MethodPut, bad, content, nil); status/100 == 2 {
 			t.Errorf("an address altered to %s is taken", what)
 		}
 	}
 	for _, method := range []string{http.MethodGet, http.MethodDelete} {
-		if status, _, _ := fetch(t, method, address, nil, nil); status/100 == 2 {
+		if status, _, _ := fetch(t, f, method, address, nil, nil); status/100 == 2 {
 			t.Errorf("an address for PUT takes %s", method)
 		}
 	}
-	status, _, body := fetch(t, http.MethodPut, address, content, map[string]string{"Content-Type": "image/png"})
+	status, _, body := fetch(t, f, http.MethodPut, address, content, map[string]string{"Content-Type": "image/png"})
 	if status != http.StatusOK {
 		t.Fatalf("the upload is answered %d: %s", status, body)
 	}
@@ -72,7 +72,7 @@ func addresses(t *testing.T, f Fixture, s *blobs.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, header, body := fetch(t, http.MethodGet, address, nil, nil)
+	status, header, body := fetch(t, f, http.MethodGet, address, nil, nil)
 	if status != http.StatusOK || !bytes.Equal(body, content) {
 		t.Fatalf("answered %d with %d bytes", status, len(body))
 	}
@@ -81,19 +81,19 @@ func addresses(t *testing.T, f Fixture, s *blobs.Store) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	status, _, body = fetch(t, http.MethodGet, address, nil, map[string]string{"Range": "bytes=10-19"})
+	status, _, body = fetch(t, f, http.MethodGet, address, nil, map[string]string{"Range": "bytes=10-19"})
 	if status != http.StatusPartialContent || !bytes.Equal(body, content[10:20]) {
 		t.Errorf("a range is answered %d with %d bytes", status, len(body))
 	}
-	if status, _, _ := fetch(t, http.MethodGet, strings.Replace(address, "X-Amz-Expires=60", "X-Amz-Expires=61", 1), nil, nil); status != http.StatusForbidden {
+	if status, _, _ := fetch(t, f, http.MethodGet, strings.Replace(address, "X-Amz-Expires=60", "X-Amz-Expires=61", 1), nil, nil); status != http.StatusForbidden {
 		t.Errorf("an altered address is answered %d", status)
 	}
-	if status, _, _ := fetch(t, http.MethodPut, address, content, nil); status/100 == 2 {
+	if status, _, _ := fetch(t, f, http.MethodPut, address, content, nil); status/100 == 2 {
 		t.Error("an address for GET takes PUT")
 	}
 }
 
-func fetch(t *testing.T, method, address string, body []byte, header map[string]string) (int, http.Header, []byte) {
+func fetch(t *testing.T, f Fixture, method, address string, body []byte, header map[string]string) (int, http.Header, []byte) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -108,7 +108,11 @@ func fetch(t *testing.T, method, address string, body []byte, header map[string]
 	for name, value := range header {
 		req.Header.Set(name, value)
 	}
-	res, err := http.DefaultClient.Do(req)
+	client := f.Client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -28,6 +29,8 @@ type Fixture struct {
 	Large int
 	// KeepsOpen: what is open stays readable when it is removed.
 	KeepsOpen bool
+	// Client fetches from addresses; http.DefaultClient if nil.
+	Client *http.Client
 
 	clock *clock
 }

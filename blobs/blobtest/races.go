@@ -155,7 +155,20 @@ func sweepBesidePuts(t *testing.T, f Fixture, s *blobs.Store) {
 	for w := range 4 {
 		wg.Go(func() {
 			for i := range 12 {
-				l, err := s.Put(t.Context(), bytes.NewReader(contents[(w+i)%2]), blobs.NoLimit)
+				content := bytes.NewReader(contents[(w+i)%2])
+				var l *blobs.Lease
+				var err error
+				if w%2 == 0 {
+					l, err = s.Put(t.Context(), content, blobs.NoLimit)
+				} else {
+					id := newID()
+					if _, err = s.Stage(t.Context(), id, content, blobs.NoLimit); err == nil {
+						l, err = s.Promote(t.Context(), id, blobs.NoLimit)
+					}
+					if errors.Is(err, blobs.ErrNotFound) {
+						continue // the upload was swept, as one without any grace may be
+					}
+				}
 				if err != nil {
 					t.Error(err)
 					return

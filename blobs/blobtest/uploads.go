@@ -102,6 +102,7 @@ func uploadRace(t *testing.T, _ Fixture, s *blobs.Store) {
 			}
 		}
 	})
+	promoted := 0
 	for range 30 {
 		l, err := s.Promote(t.Context(), id, blobs.NoLimit)
 		if errors.Is(err, blobs.ErrUnavailable) {
@@ -115,9 +116,13 @@ func uploadRace(t *testing.T, _ Fixture, s *blobs.Store) {
 			t.Error(err)
 		}
 		l.Release()
+		promoted++
 	}
 	close(stop)
 	wg.Wait()
+	if promoted == 0 {
+		t.Error("nothing could be promoted")
+	}
 	if checked, err := s.Check(t.Context(), func(info blobs.Info, err error) { t.Errorf("%s: %v", info.Hash, err) }); err != nil || checked.Objects > len(contents) {
 		t.Errorf("checked %+v, %v", checked, err)
 	}

@@ -30,6 +30,8 @@ type Backend struct {
 	// is made, so that nobody takes for durable what another is still syncing.
 	mu   sync.Mutex
 	made map[string]bool
+
+	live sync.Map // the files of tmp that somebody is writing, by name: Tidy leaves them alone
 }
 
 // Options is how the directory is opened. The zero value works.
@@ -87,7 +89,7 @@ func (b *Backend) directory(path string) error {
 	return nil
 }
 
-// temp names a file of tmp, which is there after this.
+// temp names a file of tmp, in a directory that is there after this. Whatever becomes of the file, done is called.
 func (b *Backend) temp() (string, error) {
 	dir := filepath.Join(b.root, tempDir)
 	if err := b.directory(dir); err != nil {
@@ -95,7 +97,15 @@ func (b *Backend) temp() (string, error) {
 	}
 	var name [16]byte
 	rand.Read(name[:])
-	return filepath.Join(dir, hex.EncodeToString(name[:])), nil
+	file := hex.EncodeToString(name[:])
+	b.live.Store(file, nil)
+	return filepath.Join(dir, file), nil
+}
+
+// done removes a file of tmp, if it is still there: now, or else with the next Tidy.
+func (b *Backend) done(path string) {
+	os.Remove(path)
+	b.live.Delete(filepath.Base(path))
 }
 
 // write reads r to its end into a file of tmp, synced and closed. It leaves no file if it fails.
@@ -106,6 +116,7 @@ func (b *Backend) write(ctx context.Context, r io.Reader, limit int64) (string, 
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
+		b.done(path)
 		return "", blobs.Object{}, failed(err)
 	}
 	o, err := blobs.Copy(ctx, f, r, limit)
@@ -113,7 +124,7 @@ func (b *Backend) write(ctx context.Context, r io.Reader, limit int64) (string, 
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(path)
+		b.done(path)
 		return "", blobs.Object{}, failed(err)
 	}
 	return path, o, nil
@@ -123,7 +134,7 @@ func (b *Backend) write(ctx context.Context, r io.Reader, limit int64) (string, 
 // afterwards, however it ends.
 func (b *Backend) rename(from, to string) error {
 	// Between two names of one file rename does nothing, and from is still there; as it is if anything fails.
-	defer os.Remove(from)
+	defer b.done(from)
 	dir := filepath.Dir(to)
 	if err := b.directory(dir); err != nil {
 		return failed(err)
@@ -155,7 +166,7 @@ type incoming struct {
 }
 
 func (in *incoming) Object() blobs.Object { return in.object }
-func (in *incoming) Abandon()             { os.Remove(in.path) }
+func (in *incoming) Abandon()             { in.backend.done(in.path) }
 
 func (in *incoming) Place(context.Context) error {
 	return in.backend.rename(in.path, in.backend.object(in.object.Hash))
@@ -189,14 +200,14 @@ func (b *Backend) Claim(ctx context.Context, id blobs.UploadID, limit int64) (_ 
 	if err != nil {
 		return nil, failed(err)
 	}
+	defer func() {
+		if err != nil {
+			b.done(path)
+		}
+	}()
 	if err := os.Link(b.upload(id), path); err != nil {
 		return nil, lookup(err)
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(path)
-		}
-	}()
 	c, err := open(path)
 	if err != nil {
 		return nil, err
@@ -234,6 +245,16 @@ func (b *Backend) Stat(_ context.Context, h blobs.Hash) (blobs.Info, error) {
 
 // Delete removes an object. It is not synced: what a power cut brings back has no record, and is swept.
 func (b *Backend) Delete(_ context.Context, h blobs.Hash) error { return remove(b.object(h)) }
+
+// Tidy removes the files of tmp that nobody is writing: those that could not be removed when their write failed.
+func (b *Backend) Tidy(ctx context.Context, _ time.Time) error {
+	return entries(ctx, filepath.Join(b.root, tempDir), func(info fs.FileInfo) error {
+		if _, live := b.live.Load(info.Name()); live {
+			return nil
+		}
+		return remove(filepath.Join(b.root, tempDir, info.Name()))
+	})
+}
 
 // PresignPut is not supported: a file has no address.
 func (b *Backend) PresignPut(context.Context, blobs.UploadID, int64, time.Duration) (string, error) {

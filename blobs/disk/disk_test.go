@@ -148,6 +148,29 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// What could not be removed when its write failed is removed by a sweep; what is being written stays, however long it takes.
+func TestTidy(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "blobs")
+	b := open(t, root)
+	in, err := b.Receive(t.Context(), strings.NewReader("arriving"), blobs.NoLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "tmp", "left"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := blobs.New(b, blobs.Options{Now: func() time.Time { return time.Now().Add(1000 * time.Hour) }})
+	if _, err := s.Sweep(t.Context(), func(context.Context, blobs.Hash) (bool, error) { return true, nil }, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Place(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if found := files(t, root); len(found) != 1 || strings.HasPrefix(found[0], "tmp/") {
+		t.Fatalf("there are %q", found)
+	}
+}
+
 // What somebody else has put there is neither an object nor removed.
 func TestStrangers(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "blobs")

@@ -191,6 +191,9 @@ func each[T any](ctx context.Context, all []T, f func(T) error) error {
 	return nil
 }
 
+// Tidy does nothing: what fails is gone.
+func (b *Backend) Tidy(context.Context, time.Time) error { return nil }
+
 // PresignPut is not supported: memory has no address.
 func (b *Backend) PresignPut(context.Context, blobs.UploadID, int64, time.Duration) (string, error) {
 	return "", blobs.ErrNotSupported
