@@ -27,7 +27,7 @@ func TestCommandLineMistakes(t *testing.T) {
 		{"apply needs a file", []string{"project", "apply"}, 2, []string{"FILE"}},
 		{"apply takes one file", []string{"project", "apply", "a", "b"}, 2, []string{"FILE"}},
 		{"list takes no arguments", []string{"project", "list", "blog"}, 2, []string{"blog"}},
-		{"serve reports every bad flag at once", []string{"serve", "--log-level", "loud", "--timeout", "0s", "--connections", "-1"}, 2, []string{"loud", "--timeout", "--connections"}},
+		{"serve reports every bad flag at once", []string{"serve", "--log-level", "loud", "--timeout", "0s", "--connections", "-1", "--trusted-proxies", "10.0.0.0/8, nginx"}, 2, []string{"loud", "--timeout", "--connections", `--trusted-proxies: "nginx" is neither`}},
 		{"a bad duration is a usage error", []string{"serve", "--drain-time", "soon"}, 2, []string{"drain-time"}},
 		{"deploy needs a project", []string{"bundle", "deploy", empty}, 2, []string{"project"}},
 		{"init needs a language", []string{"bundle", "init", empty}, 2, []string{"lang"}},

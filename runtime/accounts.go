@@ -132,6 +132,9 @@ func signup(r *request) error {
 		if err := r.welcomeCode(email, kv.Document{ID: id, JSON: doc}); err != nil {
 			return nil, err
 		}
+		if err := r.trustNetwork(b, email); err != nil {
+			return nil, err
+		}
 		session.put(b)
 		r.audit(b, project.AuditSignup, id.String(), "session", session.id.String())
 		return b, nil
@@ -235,6 +238,9 @@ func login(r *request) error {
 	if password == "" {
 		return invalid("Password is required.")
 	}
+	if err := r.mayGuess(email); err != nil {
+		return err
+	}
 	var stored string
 	var user []byte
 	var id kv.DocID
@@ -259,7 +265,7 @@ func login(r *request) error {
 			known = id.String()
 		}
 		r.auditFailure(project.AuditLoginFailed, known)
-		return errCredentials
+		return r.guessedWrong(email, errCredentials)
 	}
 	better := ""
 	if rehash { // a busy moment must keep nobody out: the next login will do
@@ -271,7 +277,7 @@ func login(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := r.storeSession(session, id, stored, better); err != nil {
+	if err := r.storeSession(session, id, email, stored, better); err != nil {
 		return err
 	}
 	return r.answerSession(fasthttp.StatusOK, "", session, user)

@@ -40,8 +40,8 @@ func (r *request) client() (ip, agent string) {
 	if r.state.Config.Auth.HideClients {
 		return "", ""
 	}
-	if addr, ok := netip.AddrFromSlice(r.http.RemoteIP()); ok {
-		ip = addr.Unmap().String()
+	if addr := r.clientAddr(); addr.IsValid() {
+		ip = addr.String()
 	}
 	return ip, project.Printable(r.http.Request.Header.UserAgent())
 }

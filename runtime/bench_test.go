@@ -38,6 +38,11 @@ type benchNode struct {
 
 func newBenchNode(t testing.TB) *benchNode {
 	t.Helper()
+	return newBenchNodeOf(t, benchProject)
+}
+
+func newBenchNodeOf(t testing.TB, file string) *benchNode {
+	t.Helper()
 	opt := Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler), AccessLog: io.Discard}
 	s, err := Open(context.Background(), opt)
 	if err != nil {
@@ -48,7 +53,7 @@ func newBenchNode(t testing.TB) *benchNode {
 			t.Error(err)
 		}
 	})
-	cfg, err := project.ParseFile("bench.yaml", []byte(benchProject))
+	cfg, err := project.ParseFile("bench.yaml", []byte(file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +82,9 @@ func (n *benchNode) do(method, path, body string, headers ...string) int {
 }
 
 const benchDocument = `{"title":"A post of the usual size","body":"Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo consequat. Duis aute irure dolor in reprehenderit in voluptate velit esse cillum dolore eu fugiat nulla pariatur.","price":42,"tags":["one","two"]}`
+
+// limitedProject is the same project with every limit on how often, none of them ever reached.
+const limitedProject = benchProject + "limits: {requestsPerAddress: 1000000000, requestsPerMinute: 1000000000, requestsPerDay: 1000000000}\n"
 
 // insert stores one document and returns its path.
 func (n *benchNode) insert(t testing.TB) string {
@@ -130,6 +138,30 @@ func BenchmarkList20(b *testing.B) {
 		n.insert(b)
 	}
 	n.do("GET", "/api/data/posts?limit=20", "", "X-Api-Key", n.keys.PublishableKey.Reveal())
+	b.ReportAllocs()
+	for b.Loop() {
+		n.ctx.Response.Reset()
+		n.handler(&n.ctx)
+	}
+}
+
+// Counting a request must not cost an allocation: it is there to hold floods off, not to help them.
+func TestLimitsAllocateNothing(t *testing.T) {
+	allocations := func(file string) float64 {
+		n := newBenchNodeOf(t, file)
+		path := n.insert(t)
+		n.do("GET", path, "", "X-Api-Key", n.keys.PublishableKey.Reveal())
+		return testing.AllocsPerRun(1000, func() { n.ctx.Response.Reset(); n.handler(&n.ctx) })
+	}
+	if free, limited := allocations(benchProject), allocations(limitedProject); limited > free {
+		t.Errorf("a GET by id allocates %.0f times with limits and %.0f without", limited, free)
+	}
+}
+
+func BenchmarkGetByIDLimited(b *testing.B) {
+	n := newBenchNodeOf(b, limitedProject)
+	path := n.insert(b)
+	n.do("GET", path, "", "X-Api-Key", n.keys.PublishableKey.Reveal())
 	b.ReportAllocs()
 	for b.Loop() {
 		n.ctx.Response.Reset()

@@ -25,7 +25,7 @@ func (r *request) setRefreshCookie(token string, expires time.Time) {
 	c.SetPath("/api/userAuth")
 	c.SetHTTPOnly(true)
 	c.SetSameSite(fasthttp.CookieSameSiteLaxMode)
-	c.SetSecure(r.http.IsTLS())
+	c.SetSecure(r.secure())
 	if token == "" {
 		c.SetExpire(fasthttp.CookieExpireDelete)
 	} else {

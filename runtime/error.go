@@ -44,6 +44,13 @@ func (e *Error) saying(format string, args ...any) *Error {
 	return &c
 }
 
+// after returns the same error with the time after which trying again makes sense.
+func (e *Error) after(wait time.Duration) *Error {
+	c := *e
+	c.RetryAfter = wait
+	return &c
+}
+
 // because returns the same error with a cause for the log.
 func (e *Error) because(cause error) *Error {
 	c := *e
@@ -117,6 +124,17 @@ var (
 	errOriginMissing     = reason(403, "origin.missing", "Forbidden: Origin header missing and this key is restricted to specific domains.")
 	errOriginForbidden   = reason(403, "origin.forbidden", "Forbidden: Origin is not allowed by this project's CORS policy.")
 	errOriginMalformed   = reason(400, "origin.malformed", "Invalid Origin header format.")
+)
+
+// Limits on how often.
+var (
+	errRateAddress    = reason(429, "rate.address", "Too many requests, please try again later.")
+	errRateMinute     = reason(429, "rate.project_minute", "Rate limit exceeded (per minute). Please slow down or upgrade your plan.")
+	errRateLogin      = reason(429, "rate.login", "Too many failed logins. Please try again later.")
+	errRefreshAddress = reason(429, "rate.refresh_address", "Too many refresh attempts from this IP")
+	errRefreshUser    = reason(429, "rate.refresh_user", "Too many refresh attempts for this user")
+	errRefreshSession = reason(429, "rate.refresh_session", "Too many refresh attempts for this token")
+	errRateDay        = reason(429, "rate.project_day", "Daily request limit reached. Upgrade your plan to increase limits.")
 )
 
 // Accounts.

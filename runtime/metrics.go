@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluice-edge/sluice/kv"
+	"github.com/sluice-edge/sluice/runtime/project"
 )
 
 // storeMetrics are what is told of each project's file that could be opened, in the order of the page.
@@ -27,6 +28,15 @@ var storeMetrics = []struct {
 	{"sluice_store_commits_total", func(w io.Writer, name string, h *kv.Health) { metrics.WriteCounterUint64(w, name, h.Commit) }},
 	{"sluice_store_write_failures_total", func(w io.Writer, name string, h *kv.Health) { metrics.WriteCounterUint64(w, name, h.Failures) }},
 	{"sluice_store_recoveries_total", func(w io.Writer, name string, h *kv.Health) { metrics.WriteCounterUint64(w, name, h.Recoveries) }},
+}
+
+// refusalNames are the limits that turn requests away, as the metrics name them.
+var refusalNames = [project.RefusalKinds]string{
+	project.RefusedByAddress: "address",
+	project.RefusedByMinute:  "project_minute",
+	project.RefusedByDay:     "project_day",
+	project.RefusedByLogin:   "login",
+	project.RefusedByRefresh: "refresh",
 }
 
 // metricsPage answers GET /metrics in the Prometheus text format: the process, and each project's file. Names have base
@@ -56,6 +66,11 @@ func metricsPage(r *request) error {
 			if it.health != nil {
 				m.write(&page, m.name+it.labels, it.health)
 			}
+		}
+	}
+	for _, p := range r.server.registry.List() {
+		for kind, name := range refusalNames {
+			metrics.WriteCounterUint64(&page, fmt.Sprintf("sluice_requests_limited_total{project=%q,name=%q,limit=%q}", p.ID, p.Name(), name), p.Usage.Refused[kind].Load())
 		}
 	}
 	r.http.Response.SetStatusCode(fasthttp.StatusOK)

@@ -95,6 +95,11 @@ func (r *request) confirmPassword(id kv.DocID, password string) (stored string, 
 		return "", err
 	}
 	stored = passwordOf(doc.JSON)
+	raw, _ := jsondoc.Lookup(doc.JSON, fieldEmail)
+	email := string(jsondoc.Unquote(nil, raw))
+	if err := r.mayGuess(email); err != nil {
+		return "", err
+	}
 	r.closeSnapshot()
 	ok, _, err := r.verifyPassword(stored, password)
 	if err != nil {
@@ -102,9 +107,9 @@ func (r *request) confirmPassword(id kv.DocID, password string) (stored string, 
 	}
 	if !ok {
 		r.auditFailure(project.AuditPasswordFailed, id.String())
-		return "", errPasswordWrong
+		return "", r.guessedWrong(email, errPasswordWrong)
 	}
-	return stored, nil
+	return stored, r.confirmedRight(email)
 }
 
 // passwordOf is the password's hash in an account's document; empty if it has none, as an account that logs in elsewhere.

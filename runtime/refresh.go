@@ -19,8 +19,12 @@ func refreshToken(r *request) error {
 	if token == "" {
 		return errRefreshMissing
 	}
+	if err := r.admitRefresher(); err != nil {
+		return err
+	}
 	var fresh *session
 	var refusal error
+	counted := false
 	_, err := r.commit(func() (*kv.Batch, error) {
 		defer r.closeSnapshot()
 		if err := r.holdAccounts(); err != nil {
@@ -46,6 +50,12 @@ func refreshToken(r *request) error {
 		if refusal != nil {
 			return nil, refusal
 		}
+		if !counted { // once, however often the commit is tried
+			if err := r.admitRefresh(s); err != nil {
+				return nil, err
+			}
+			counted = true
+		}
 		if err := r.sessionUser(b, s); err != nil {
 			return nil, err
 		}
@@ -68,7 +78,7 @@ func refreshToken(r *request) error {
 		err = refusal
 	}
 	if err != nil {
-		if e := errorFrom(err); len(r.refreshToken) == 0 && e.guest == nil && e.Status < 500 { // a guest's no, or a bad moment, is not the token's fault
+		if e := errorFrom(err); len(r.refreshToken) == 0 && e.guest == nil && e.Status < 500 && e.Status != fasthttp.StatusTooManyRequests { // a guest's no, or a bad moment, is not the token's fault
 			r.setRefreshCookie("", r.start)
 		}
 		return err

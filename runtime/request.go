@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -61,8 +62,10 @@ type request struct {
 	scratch      []byte         // a document, or an answer, under construction
 	query        listQuery
 	etag         [24]byte
-	tagged       bool // the answer has an entity tag
-	ownsCaching  bool // the answer says by itself how it may be cached
+	tagged       bool       // the answer has an entity tag
+	ownsCaching  bool       // the answer says by itself how it may be cached
+	rateText     [32]byte   // of a RateLimit-Policy header
+	from         netip.Addr // see clientAddr; invalid until somebody asked
 	once         once
 	batch        kv.Batch
 	mailed       bool // the batch holds a mail
@@ -122,7 +125,7 @@ func (r *request) end() {
 	r.collection, r.body = nil, jsondoc.Value{}
 	r.fuel, r.budget, r.reason, r.tagged, r.ownsCaching, r.subject, r.explain = 0, 0, "", false, false, subject{}, nil
 	r.batch = kv.Batch{Needs: r.batch.Needs[:0], Ops: r.batch.Ops[:0]}
-	r.once, r.mailed = once{}, false
+	r.once, r.mailed, r.from = once{}, false, netip.Addr{}
 	r.query.reset()
 	r.server.requests.Put(r)
 }

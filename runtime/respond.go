@@ -7,7 +7,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"strconv"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -59,6 +58,9 @@ func (r *request) walk() (err error) {
 	}()
 	for i := range r.route.stages {
 		st := &r.route.stages[i]
+		if r.explain != nil && st.name == stageLimits.name {
+			continue // what is only explained is not counted
+		}
 		if err := r.told(st.name, st.do(r)); err != nil {
 			return err
 		}
@@ -134,8 +136,7 @@ func (r *request) answerError(err error) {
 		r.server.log.Error("request failed", "request_id", string(r.id[:]), "route", r.route.pattern, "reason", e.Reason, "error", err)
 	}
 	if e.RetryAfter > 0 {
-		seconds := int64((e.RetryAfter + time.Second - 1) / time.Second)
-		r.http.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.FormatInt(seconds, 10))
+		r.http.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.FormatInt(seconds(e.RetryAfter), 10))
 	}
 	problem := r.route.admin() || bytes.Contains(r.accept, []byte("application/problem+json"))
 	r.http.Response.SetStatusCode(e.Status)

@@ -28,6 +28,7 @@ var (
 	stageBody       = stage{"body", readBody}
 	stageKey        = stage{"key", identifyKey}
 	stageOrigin     = stage{"origin", checkOrigin}
+	stageLimits     = stage{"limits", admit}
 	stageSize       = stage{"size", checkBodySize}
 	stageNotUsers   = stage{"users", refuseUsers}
 	stageUser       = stage{"user", identifyUser}
@@ -38,18 +39,18 @@ var (
 	stageSecret     = stage{"secret", needSecret}
 
 	open     = []stage{}
-	withKey  = []stage{stageHeaders, stageKey, stageOrigin}
-	account  = []stage{stageHeaders, stageKey, stageOrigin, stageAccounts}
-	accountW = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageAccounts}
-	dataRead = []stage{stageHeaders, stageKey, stageOrigin, stageNotUsers, stageUser, stageCollection}
+	withKey  = []stage{stageHeaders, stageKey, stageOrigin, stageLimits}
+	account  = []stage{stageHeaders, stageKey, stageOrigin, stageLimits, stageAccounts}
+	accountW = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageLimits, stageSize, stageAccounts}
+	dataRead = []stage{stageHeaders, stageKey, stageOrigin, stageLimits, stageNotUsers, stageUser, stageCollection}
 	dataDrop = dataRead
-	keyW     = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize}
-	batchW   = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageUser}
-	dataW    = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageNotUsers, stageUser, stageCollection}
+	keyW     = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageLimits, stageSize}
+	batchW   = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageLimits, stageSize, stageUser}
+	dataW    = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageLimits, stageSize, stageNotUsers, stageUser, stageCollection}
 	dataAsk  = dataW
-	fileUp   = []stage{stageHeaders, stageKey, stageOrigin, stageUser, stageFiles}
-	fileW    = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageSize, stageUser, stageFiles}
-	fileAll  = []stage{stageHeaders, stageKey, stageOrigin, stageSecret}
+	fileUp   = []stage{stageHeaders, stageKey, stageOrigin, stageLimits, stageUser, stageFiles}
+	fileW    = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageLimits, stageSize, stageUser, stageFiles}
+	fileAll  = []stage{stageHeaders, stageKey, stageOrigin, stageLimits, stageSecret}
 )
 
 // publicRoutes is the API that apps use.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/runtime/auth"
 	"github.com/sluice-edge/sluice/runtime/project"
+	"github.com/sluice-edge/sluice/runtime/throttle"
 )
 
 // writeBuffer is how much of an answer a connection gathers before it is sent. Twenty documents of the usual size fit in:
@@ -55,7 +57,8 @@ type Options struct {
 	IdleTimeout time.Duration // of a kept-alive connection, default 60s
 	DrainTime   time.Duration // for requests in flight at the end, default 10s
 
-	MailFrom string // who mails are from in projects that do not say, default sluice <no-reply@localhost>
+	MailFrom       string         // who mails are from in projects that do not say, default sluice <no-reply@localhost>
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed, default nobody's
 
 	KV   kv.Options    // for the projects' files
 	Host hooks.Options // for guests; Logger and CacheDir are filled in
@@ -114,6 +117,7 @@ type Server struct {
 	registry *project.Registry
 	hasher   *auth.Hasher
 	access   *accessLog
+	limits   *throttle.Table // of requests and refreshes, by address and the like
 
 	adminToken auth.Secret
 	public     *listener
@@ -130,6 +134,7 @@ type Server struct {
 	stopping   context.Context // ends when draining begins
 	stop       context.CancelFunc
 	guestFails seldom
+	proxyHint  sync.Once
 	ended      chan *hooks.Session // of requests that were answered; taken by one goroutine
 	allEnded   chan struct{}       // closed when it takes no more
 }
@@ -147,7 +152,7 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 		return nil, errors.New("runtime: no data directory")
 	}
 	opt.withDefaults()
-	s := &Server{tagSeed: maphash.MakeSeed(), opt: opt, log: opt.Logger, now: opt.Now, hasher: auth.NewHasher(auth.HasherOptions{})}
+	s := &Server{tagSeed: maphash.MakeSeed(), opt: opt, log: opt.Logger, now: opt.Now, hasher: auth.NewHasher(auth.HasherOptions{}), limits: throttle.New(limitedKeys)}
 	s.stopping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.ended, s.allEnded = make(chan *hooks.Session), make(chan struct{})
 	go s.endSessions()

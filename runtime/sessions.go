@@ -165,8 +165,8 @@ func (r *request) addSession(b *kv.Batch, s *session, doc kv.Document) error {
 }
 
 // storeSession commits a new session of a user whose password was verified against the stored hash. That the user still
-// has that password is a need of the commit. better, if there is any, takes the place of a hash that was made with other parameters.
-func (r *request) storeSession(s *session, user kv.DocID, verified, better string) error {
+// has that password is a need of the commit, and that nobody has guessed at it too often. better, if there is any, takes the place of a hash that was made with other parameters.
+func (r *request) storeSession(s *session, user kv.DocID, email, verified, better string) error {
 	_, err := r.commit(func() (*kv.Batch, error) {
 		defer r.closeSnapshot()
 		if err := r.holdAccounts(); err != nil {
@@ -183,6 +183,9 @@ func (r *request) storeSession(s *session, user kv.DocID, verified, better strin
 			return nil, err
 		}
 		b := &r.batch
+		if err := r.guessedRight(b, email); err != nil {
+			return nil, err
+		}
 		if err := r.addSession(b, s, doc); err != nil {
 			return nil, err
 		}

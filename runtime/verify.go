@@ -342,6 +342,9 @@ func resetPassword(r *request) error {
 		if err != nil {
 			return err
 		}
+		if err := r.trustNetwork(&r.batch, email); err != nil { // whoever guessed before has cost its owner nothing
+			return err
+		}
 		r.audit(&r.batch, project.AuditPasswordReset, user.ID.String(), "sessionsEnded", strconv.Itoa(ended))
 		return r.enqueueMail(&mail{to: email, template: letter.PasswordChanged, vars: r.mailVars(email, user.JSON)})
 	})

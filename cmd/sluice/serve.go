@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,6 +44,7 @@ Ctrl-C lets requests in flight finish; a second Ctrl-C ends at once.
 			&cli.DurationFlag{Name: "timeout", Value: 30 * time.Second, Usage: "for receiving a request, and again for answering it", Sources: cli.EnvVars("SLUICE_TIMEOUT")},
 			&cli.DurationFlag{Name: "drain-time", Value: 10 * time.Second, Usage: "for requests in flight at the end", Sources: cli.EnvVars("SLUICE_DRAIN_TIME")},
 			&cli.IntFlag{Name: "connections", Value: 16384, Usage: "concurrent connections, each listener", Sources: cli.EnvVars("SLUICE_CONNECTIONS")},
+			&cli.StringFlag{Name: "trusted-proxies", Usage: "addresses and networks (CIDR) of your own proxies, separated by commas: only their X-Forwarded-For and X-Forwarded-Proto are believed", Sources: cli.EnvVars("SLUICE_TRUSTED_PROXIES")},
 			jsonFlag(),
 		},
 		Action: func(ctx context.Context, c *cli.Command) error { return serve(ctx, c, term) },
@@ -147,6 +150,10 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, error) {
 	if c.String("dir") == "" {
 		errs = append(errs, errors.New("--dir must not be empty"))
 	}
+	proxies, err := parseNetworks(c.String("trusted-proxies"))
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--trusted-proxies: %w", err))
+	}
 	if len(errs) > 0 {
 		return runtime.Options{}, usageError{errors.Join(errs...)}
 	}
@@ -165,8 +172,31 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, error) {
 		Timeout:     c.Duration("timeout"),
 		DrainTime:   c.Duration("drain-time"),
 		Connections: c.Int("connections"),
-		Host:        hooks.Options{Compiler: compiler()},
+
+		TrustedProxies: proxies,
+		Host:           hooks.Options{Compiler: compiler()},
 	}, nil
+}
+
+// parseNetworks reads a list of addresses and networks, such as "10.0.0.0/8, ::1".
+func parseNetworks(list string) (networks []netip.Prefix, err error) {
+	var errs []error
+	for item := range strings.SplitSeq(list, ",") {
+		item = strings.TrimSpace(item)
+		if item == "" {
+			continue
+		}
+		network, err := netip.ParsePrefix(item)
+		if addr, alone := netip.ParseAddr(item); alone == nil {
+			network, err = addr.WithZone("").Unmap().Prefix(addr.Unmap().BitLen())
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%q is neither an address nor a network such as 10.0.0.0/8", item))
+			continue
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, errors.Join(errs...)
 }
 
 func accessLog(c *cli.Command, term *terminal) (io.Writer, error) {

@@ -178,6 +178,11 @@ func (r *fileReader) config(n *yaml.Node, c *Config) {
 				{"examinedDocuments", func(n *yaml.Node, path string) { c.Limits.Examined = int(r.integer(n, path)) }},
 				{"fieldLevels", func(n *yaml.Node, path string) { c.Limits.FieldLevels = int(r.integer(n, path)) }},
 				{"fileBytes", func(n *yaml.Node, path string) { c.Limits.FileBytes = r.size(n, path) }},
+				{"requestsPerAddress", func(n *yaml.Node, path string) { c.Limits.RequestsPerAddress = int(r.integer(n, path)) }},
+				{"requestsPerMinute", func(n *yaml.Node, path string) { c.Limits.RequestsPerMinute = int(r.integer(n, path)) }},
+				{"requestsPerDay", func(n *yaml.Node, path string) { c.Limits.RequestsPerDay = int(r.integer(n, path)) }},
+				{"loginFailures", func(n *yaml.Node, path string) { c.Limits.LoginFailures = int(r.integer(n, path)) }},
+				{"refreshesPerMinute", func(n *yaml.Node, path string) { c.Limits.RefreshesPerMinute = int(r.integer(n, path)) }},
 			})
 		}},
 		{"files", func(n *yaml.Node, path string) {

@@ -42,6 +42,7 @@ const (
 	Idempotency = "_idempotency" // answers to requests with an Idempotency-Key
 	Codes       = "_codes"       // one-time codes, one document an address
 	Outbox      = "_outbox"      // mails on their way
+	Throttle    = "_throttle"    // failed logins, by account and by address
 )
 
 // Names of unique indexes that always exist.
@@ -60,6 +61,7 @@ type Project struct {
 	Blobs   *blobs.Store     // the bytes of its files
 	Journal *journal.Journal // refusals and guests' lines, for the developer to look at
 	Box     *auth.Box        // hashes codes and seals mails
+	Usage   Usage            // how often it was asked
 
 	Failures Failures // wrong passwords that the audit log does not hold yet
 
@@ -79,6 +81,7 @@ type State struct {
 	Config    *Config
 	ConfigRev uint64 // revision of SettingConfig, for a write's needs
 	Domains   *Domains
+	Rates     Rates
 	Tokens    *auth.Tokens
 	CursorKey []byte // signs the cursors of lists; derived from the signing secret
 	FileKey   []byte // signs the addresses of files; derived from the signing secret
@@ -109,6 +112,7 @@ func (s *State) Collection(name []byte) *Collection { return s.collections[strin
 func (s *State) setConfig(cfg *Config, rev uint64) {
 	s.Config, s.ConfigRev = cfg, rev
 	s.Domains = NewDomains(cfg.AllowedDomains)
+	s.Rates = newRates(&cfg.Limits)
 	s.collections = make(map[string]*Collection, len(cfg.Collections))
 	for i := range cfg.Collections {
 		s.collections[cfg.Collections[i].Name] = &cfg.Collections[i]
@@ -160,6 +164,7 @@ func systemCollections() map[string][]byte {
 		Outbox:      indexDefinition(orderedIndex("state", "next"), orderedIndex(fieldExpires)),
 		StoredFiles: indexDefinition(uniqueIndex(IndexFileKey), orderedIndex(IndexFileHash), orderedIndex("name"), orderedIndex("owner")),
 		Uploads:     indexDefinition(uniqueIndex(IndexFileKey), orderedIndex(fieldExpires)),
+		Throttle:    indexDefinition(orderedIndex(fieldExpires)),
 	}
 }
 
@@ -237,7 +242,7 @@ func (p *Project) load(ctx context.Context, r *Registry) error {
 		return fmt.Errorf("read what was revoked: %w", err)
 	}
 	p.state.Store(st)
-	return nil
+	return p.loadUsage(snap)
 }
 
 // brokenProject stands in for one that could not be opened.

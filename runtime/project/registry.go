@@ -147,6 +147,7 @@ func (r *Registry) Close(ctx context.Context) error {
 					r.log.WarnContext(ctx, "failed logins not saved", "project", p.ID, "error", err)
 				}
 			}
+			r.keepUsage(ctx, p)
 			errs = append(errs, p.close(ctx))
 		}
 	}

@@ -101,6 +101,12 @@ type Limits struct {
 	Examined      int   `json:"examinedDocuments"` // 100,000; documents that one query may look at, 1,000 to 10,000,000
 	FieldLevels   int   `json:"fieldLevels"`       // 3; fields, their fields, and so on, 1 to 8
 	FileBytes     int64 `json:"fileBytes"`         // 0 = no limit; the project's file, with its indexes and free space
+
+	RequestsPerAddress int `json:"requestsPerAddress,omitempty"` // 0 = no limit; a minute, from one client address (IPv6: one /64)
+	RequestsPerMinute  int `json:"requestsPerMinute,omitempty"`  // 0 = no limit; of the whole project, in a minute of the clock
+	RequestsPerDay     int `json:"requestsPerDay,omitempty"`     // 0 = no limit; of the whole project, in a day of UTC
+	LoginFailures      int `json:"loginFailures"`                // 10; in a row, of one account or from one address, before the next try must wait
+	RefreshesPerMinute int `json:"refreshesPerMinute"`           // 300; of one session, twice that of one user, three times from one address
 }
 
 // Files says who may store files, who may fetch them, and how much there may be. Sizes are in bytes.
@@ -220,6 +226,9 @@ const (
 	defaultAuditDays    = 90
 	defaultAuditEntries = 100_000
 	defaultMaxFile      = 10 << 20
+
+	defaultLoginFailures = 10
+	defaultRefreshes     = 300
 )
 
 // Collection returns the declared collection of that exact name, or nil.
@@ -289,6 +298,12 @@ func (c *Config) Normalize() {
 	}
 	if c.Files.Visibility == "" {
 		c.Files.Visibility = VisibilityPublic
+	}
+	if c.Limits.LoginFailures == 0 {
+		c.Limits.LoginFailures = defaultLoginFailures
+	}
+	if c.Limits.RefreshesPerMinute == 0 {
+		c.Limits.RefreshesPerMinute = defaultRefreshes
 	}
 	if c.Durability == "" {
 		c.Durability = DurabilityStrict

@@ -17,7 +17,7 @@ const (
 	sweepMost  = 50  // commits in one round of a project
 )
 
-// sweepLoop removes what has expired from every project, now and then, until the registry is closed.
+// sweepLoop removes what has expired from every project, now and then, and stores what was counted, until the registry is closed.
 func (r *Registry) sweepLoop(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -28,6 +28,7 @@ func (r *Registry) sweepLoop(ctx context.Context) {
 				if _, err := r.Sweep(ctx, p); err != nil && ctx.Err() == nil {
 					r.log.WarnContext(ctx, "expired documents not removed", "project", p.ID, "error", err)
 				}
+				r.keepUsage(ctx, p)
 			}
 		case <-ctx.Done():
 			return
@@ -44,7 +45,7 @@ func (r *Registry) Sweep(ctx context.Context, p *Project) (removed int, err erro
 	if removed, err = r.sweepUploads(ctx, p); err != nil {
 		return removed, fmt.Errorf("sweep %s: %w", Uploads, err)
 	}
-	for _, name := range []string{Sessions, Accounts, Audit, Idempotency, Codes, Outbox} {
+	for _, name := range []string{Sessions, Accounts, Audit, Idempotency, Codes, Outbox, Throttle} {
 		for range sweepMost {
 			n, err := r.sweepSome(ctx, p, name)
 			removed += n

@@ -111,6 +111,7 @@ func (c *Config) Validate() error {
 	if n := c.Limits.FileBytes; n != 0 && n < minFileBytes {
 		v.addf("limits.fileBytes", "must be at least %d bytes; 0 means no limit", minFileBytes)
 	}
+	v.rates(&c.Limits)
 	v.durability(c)
 	v.stored(&c.Files)
 	v.collections(c)
