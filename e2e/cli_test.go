@@ -83,6 +83,8 @@ func TestHelpTeaches(t *testing.T) {
 		{[]string{"bundle", "deploy", "--help"}, []string{"sluice.hooks.yaml", "SLUICE_PROJECT", "DIR", "--dry-run", "--no-build"}},
 		{[]string{"bundle", "logs", "--help"}, []string{"-f", "SLUICE_FOLLOW"}},
 		{[]string{"decisions", "--help"}, []string{"-f", "SLUICE_LIMIT", "sluice decisions --project"}},
+		{[]string{"audit", "--help"}, []string{"-f", "SLUICE_USER", "SLUICE_KIND", "sluice audit --project"}},
+		{[]string{"key", "rotate-jwt", "--help"}, []string{"SLUICE_OVERLAP", "sluice key rotate-jwt --project"}},
 		{[]string{"explain", "--help"}, []string{"SLUICE_AS", "@FILE", "sluice explain query"}},
 		{[]string{"explain", "query", "--help"}, []string{"sluice explain query --project blog"}},
 	} {

@@ -121,6 +121,8 @@ func adminRoutes() []route {
 		{"GET", "/admin/v1/projects/{project}/bundles/{version}", admin, adminInspectBundle},
 		{"POST", "/admin/v1/projects/{project}/bundles/{version}/rollback", admin, adminRollback},
 		{"GET", "/admin/v1/projects/{project}/audit", admin, adminAudit},
+		{"GET", "/admin/v1/projects/{project}/keys/jwt", admin, adminListSigningKeys},
+		{"POST", "/admin/v1/projects/{project}/keys/jwt/rotate", admin, adminRotateSigningKey},
 		{"GET", "/admin/v1/projects/{project}/decisions", admin, adminDecisions},
 		{"GET", "/admin/v1/projects/{project}/logs", admin, adminLogs},
 		{"POST", "/admin/v1/projects/{project}/explain", admin, adminExplain},

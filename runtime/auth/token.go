@@ -35,6 +35,7 @@ const (
 type SigningKey struct {
 	ID     string
 	Secret []byte // at least MinSigningSecret random bytes
+	Until  int64  // Unix seconds at which its tokens end; 0: never
 }
 
 // Claims is what an access token says. Times are Unix seconds.
@@ -78,7 +79,7 @@ func NewTokens(projectID string, keys ...SigningKey) (*Tokens, error) {
 			return nil, fmt.Errorf("auth: tokens: signing key %q has %d bytes, needs %d", k.ID, len(k.Secret), MinSigningSecret)
 		}
 		seen[k.ID] = true
-		t.keys = append(t.keys, SigningKey{ID: k.ID, Secret: append([]byte(nil), k.Secret...)})
+		t.keys = append(t.keys, SigningKey{ID: k.ID, Secret: append([]byte(nil), k.Secret...), Until: k.Until})
 	}
 	t.cache.reset()
 	return t, nil
@@ -135,7 +136,7 @@ func (t *Tokens) Issue(c Claims, now time.Time) (Secret, error) {
 }
 
 // Verify returns what a token says if this project signed it and it is valid at now; otherwise [ErrToken] or
-// [ErrExpired]. token is borrowed for the call. A token seen before costs no allocation. Whether the session still
+// [ErrExpired]. A token ends with the key that signed it, if that comes first. token is borrowed for the call. A token seen before costs no allocation. Whether the session still
 // stands is for the caller to ask.
 func (t *Tokens) Verify(token []byte, now time.Time) (Claims, error) {
 	if len(token) == 0 || len(token) > MaxToken {
@@ -164,6 +165,12 @@ func (t *Tokens) Verify(token []byte, now time.Time) (Claims, error) {
 	c, err := t.check(&wire, sec)
 	if err != nil {
 		return Claims{}, err
+	}
+	if key := t.signer(parsed); key.Until != 0 {
+		if key.Until <= sec {
+			return Claims{}, ErrExpired
+		}
+		c.ExpiresAt = min(c.ExpiresAt, key.Until)
 	}
 	t.cache.put(text, c, sec, generation)
 	return c, nil
@@ -194,13 +201,20 @@ func (t *Tokens) Clear() { t.cache.reset() }
 
 // key picks the secret by the token's kid and by nothing else in its header: no embedded key, no URL.
 func (t *Tokens) key(token *jwt.Token) (any, error) {
-	kid, _ := token.Header["kid"].(string)
-	for _, k := range t.keys {
-		if k.ID == kid {
-			return k.Secret, nil
-		}
+	if k := t.signer(token); k != nil {
+		return k.Secret, nil
 	}
 	return nil, ErrToken
+}
+
+func (t *Tokens) signer(token *jwt.Token) *SigningKey {
+	kid, _ := token.Header["kid"].(string)
+	for i := range t.keys {
+		if t.keys[i].ID == kid {
+			return &t.keys[i]
+		}
+	}
+	return nil
 }
 
 func (t *Tokens) check(w *wireClaims, sec int64) (Claims, error) {

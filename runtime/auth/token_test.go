@@ -313,3 +313,21 @@ func BenchmarkIssue(b *testing.B) {
 		_, _ = tokens.Issue(auth.Claims{UserID: user, SessionID: session}, noon)
 	}
 }
+
+// TestKeyEnds: a token ends with the key that signed it, also one that is remembered.
+func TestKeyEnds(t *testing.T) {
+	token := issue(t, newTokens(t, "p1", first), auth.Claims{UserID: user}, noon)
+	ending := first
+	ending.Until = noon.Add(time.Minute).Unix()
+	tokens := newTokens(t, "p1", second, ending)
+	for range 2 {
+		if c, err := tokens.Verify(token, noon.Add(59*time.Second)); err != nil || c.ExpiresAt != ending.Until {
+			t.Errorf("before the end: %+v, %v", c, err)
+		}
+	}
+	for _, fresh := range []*auth.Tokens{tokens, newTokens(t, "p1", second, ending)} {
+		if _, err := fresh.Verify(token, noon.Add(time.Minute)); !errors.Is(err, auth.ErrExpired) {
+			t.Errorf("at the end: %v", err)
+		}
+	}
+}

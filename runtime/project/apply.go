@@ -107,7 +107,7 @@ func (r *Registry) createFile(ctx context.Context, id string, cfg *Config) error
 	if _, err := io.ReadFull(r.rand, secret); err != nil {
 		return err
 	}
-	tokens, err := json.Marshal(storedTokens{Keys: []storedTokenKey{{ID: "k1", Secret: secret}}})
+	tokens, err := json.Marshal(storedTokens{Keys: []storedTokenKey{{ID: "k1", Secret: secret, Created: r.now().Unix()}}})
 	if err != nil {
 		return err
 	}

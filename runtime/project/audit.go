@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -178,7 +179,9 @@ func (f *Failures) changed() []failed {
 			list = append(list, *t)
 		}
 	}
-	slices.SortFunc(list, func(a, b failed) int { return a.first.Compare(b.first) })
+	slices.SortFunc(list, func(a, b failed) int {
+		return cmp.Or(a.first.Compare(b.first), cmp.Compare(b.userID, a.userID), cmp.Compare(a.ip, b.ip), cmp.Compare(a.kind, b.kind))
+	})
 	return list
 }
 

@@ -2,8 +2,6 @@ package project
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,8 +81,8 @@ type State struct {
 	Domains   *Domains
 	Rates     Rates
 	Tokens    *auth.Tokens
-	CursorKey []byte // signs the cursors of lists; derived from the signing secret
-	FileKey   []byte // signs the addresses of files; derived from the signing secret
+	CursorKey []byte // signs the cursors of lists
+	FileKey   []byte // signs the addresses of files
 
 	Bundle        *hooks.Bundle // nil: none deployed, or BundleErr says why it could not be loaded
 	BundleRev     uint64        // revision of SettingBundle, 0 when there is none
@@ -265,38 +263,4 @@ func (p *Project) close(ctx context.Context) error {
 	}
 	p.compaction.stop()
 	return errors.Join(err, p.Journal.Save(), p.Blobs.Close(), p.DB.Close())
-}
-
-// storedTokens is the shape of SettingTokens.
-type storedTokens struct {
-	Keys []storedTokenKey `json:"keys"`
-}
-
-type storedTokenKey struct {
-	ID     string `json:"id"`
-	Secret []byte `json:"secret"` // base64 in JSON
-}
-
-// setTokens fills what the project's secrets are for: access tokens, and the keys that sign cursors and addresses.
-func (s *State) setTokens(projectID string, raw []byte) (err error) {
-	var st storedTokens
-	if err := json.Unmarshal(raw, &st); err != nil {
-		return fmt.Errorf("read setting %s: %w", SettingTokens, err)
-	}
-	keys := make([]auth.SigningKey, len(st.Keys))
-	for i, k := range st.Keys {
-		keys[i] = auth.SigningKey{ID: k.ID, Secret: k.Secret}
-	}
-	if s.Tokens, err = auth.NewTokens(projectID, keys...); err != nil {
-		return err
-	}
-	s.CursorKey, s.FileKey = deriveKey(keys[0].Secret, "sluice list cursor"), deriveKey(keys[0].Secret, "sluice file address")
-	return nil
-}
-
-// deriveKey makes a key for one purpose, from which the secret and the keys for others cannot be found.
-func deriveKey(secret []byte, purpose string) []byte {
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(purpose))
-	return mac.Sum(nil)
 }
