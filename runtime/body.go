@@ -79,24 +79,24 @@ const slowestTransfer = 8 << 10
 type upload struct {
 	http    *fasthttp.RequestCtx
 	stream  io.Reader // nil: no body at all
-	now     func() time.Time
 	end     time.Time // of the patience with the client, before what it has sent is counted
 	left    int64     // bytes that may still come
 	read    int64     // bytes that came
 	renewed time.Time // when the deadline was last moved
 }
 
-// newUpload begins to read the request's body as a file's.
+// newUpload begins to read the request's body as a file's. Deadlines of a connection are the operating system's, so they go by
+// its clock.
 func (r *request) newUpload(limit int64) *upload {
 	stream := r.http.RequestBodyStream()
-	return &upload{http: r.http, stream: stream, now: r.server.now, end: r.start.Add(r.server.opt.Timeout), left: limit}
+	return &upload{http: r.http, stream: stream, end: time.Now().Add(r.server.opt.Timeout), left: limit}
 }
 
 func (u *upload) Read(p []byte) (int, error) {
 	if u.stream == nil {
 		return 0, io.EOF
 	}
-	if now := u.now(); now.Sub(u.renewed) > time.Second {
+	if now := time.Now(); now.Sub(u.renewed) > time.Second {
 		u.renewed = now
 		if err := u.http.SetReadDeadline(u.end.Add(time.Duration(u.read/slowestTransfer) * time.Second)); err != nil {
 			return 0, err

@@ -3,62 +3,106 @@ package runtime
 import (
 	"container/list"
 	"sync"
+	"time"
 
-	"github.com/sluice-edge/sluice/blobs"
+	"github.com/valyala/fasthttp"
+
+	"github.com/sluice-edge/sluice/kv"
+	"github.com/sluice-edge/sluice/runtime/project"
 )
 
 // Bounds of what is kept of files in memory.
 const (
-	smallFile      = 64 << 10 // bytes of a file that is kept
-	smallFileTotal = 32 << 20 // bytes of all that are
+	smallFile     = 128 << 10 // bytes of a file whose contents are kept
+	fileCacheMost = 32 << 20  // bytes of everything that is
+	fileCosts     = 1 << 10   // bytes that an entry takes beside the contents, more or less
 )
 
-// fileCache keeps the bytes of small files that were fetched lately: opening a file costs more than sending it. Bytes are
-// known by their hash, so that what is in here can never be wrong; who may fetch them is always asked of the record.
+// servedFile is a file ready to be sent: what its record says, as headers, and if it is small its bytes, once they were
+// read. All of it is shared, and read only.
+type servedFile struct {
+	*project.File
+	modified    time.Time
+	etag        []byte
+	lastMod     []byte
+	disposition []byte
+	raw         []byte // nil: not kept
+}
+
+// newServedFile readies a file to be sent.
+func newServedFile(f *project.File) (*servedFile, error) {
+	modified, err := time.Parse("2006-01-02T15:04:05.000Z", f.Updated)
+	if err != nil {
+		return nil, err
+	}
+	kind := asAttachment
+	if isShown(f.Type) {
+		kind = asInline
+	}
+	s := &servedFile{File: f, modified: modified.Truncate(time.Second)}
+	s.etag = append(append([]byte{'"'}, f.Hash.String()...), '"')
+	s.lastMod = fasthttp.AppendHTTPDate(nil, s.modified)
+	s.disposition = []byte(disposition(kind, f.Name))
+	return s, nil
+}
+
+// fileCache keeps files that were fetched lately: to open a small one costs more than to send it. Each request asks the
+// project's file for the record all the same, and what is kept counts only for the very revision that was found, so that
+// nothing is ever sent that is not there, or to somebody who may not have it any more.
 type fileCache struct {
 	mu    sync.Mutex // guards what follows
-	of    map[blobs.Hash]*list.Element
+	of    map[fileID]*list.Element
 	order list.List // of *cachedFile, the latest first
 	bytes int64
 	most  int64
 }
 
+type fileID struct {
+	project *project.Project
+	id      kv.DocID
+}
+
 type cachedFile struct {
-	hash blobs.Hash
-	raw  []byte
+	fileID
+	*servedFile
 }
 
 func newFileCache(most int64) *fileCache {
-	return &fileCache{of: map[blobs.Hash]*list.Element{}, most: most}
+	return &fileCache{of: map[fileID]*list.Element{}, most: most}
 }
 
-func (c *fileCache) wants(size int64) bool { return size <= smallFile && size <= c.most }
-
-// get returns the bytes of a hash. They are shared: read only.
-func (c *fileCache) get(h blobs.Hash) ([]byte, bool) {
+// get returns the file with that id, as of that revision, or nil.
+func (c *fileCache) get(id fileID, rev uint64) *servedFile {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.of[h]
+	e := c.of[id]
 	if e == nil {
-		return nil, false
+		return nil
+	}
+	f := e.Value.(*cachedFile).servedFile
+	if f.Rev != rev {
+		return nil
 	}
 	c.order.MoveToFront(e)
-	return e.Value.(*cachedFile).raw, true
+	return f
 }
 
-// put keeps bytes, which nobody may change any more, in place of what was not asked for the longest.
-func (c *fileCache) put(h blobs.Hash, raw []byte) {
+// put keeps a file, in place of those that were not asked for the longest.
+func (c *fileCache) put(id fileID, f *servedFile) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.of[h] != nil {
-		return
+	if e := c.of[id]; e != nil {
+		c.drop(e)
 	}
-	c.of[h] = c.order.PushFront(&cachedFile{h, raw})
-	c.bytes += int64(len(raw))
+	c.of[id] = c.order.PushFront(&cachedFile{id, f})
+	c.bytes += fileCosts + int64(len(f.raw))
 	for c.bytes > c.most {
-		last := c.order.Back()
-		gone := c.order.Remove(last).(*cachedFile)
-		delete(c.of, gone.hash)
-		c.bytes -= int64(len(gone.raw))
+		c.drop(c.order.Back())
 	}
+}
+
+func (c *fileCache) drop(e *list.Element) {
+	gone := c.order.Remove(e).(*cachedFile)
+	delete(c.of, gone.fileID)
+	c.bytes -= fileCosts + int64(len(gone.raw))
 }

@@ -257,7 +257,13 @@ func confirmUpload(r *request) error {
 			return errUploadMismatch // it is a file by now, and stays one
 		}
 	case errors.Is(err, kv.ErrNotFound):
-		if f, err = r.confirm(key, size); err != nil {
+		if f, err = r.confirm(key, size); errors.Is(err, errUploadPending) {
+			// Perhaps a twin of this request was faster, and nothing waits any more because it is a file.
+			if twin, lookup := r.project.FindFile(key); lookup == nil && r.ownsFile(twin.Owner) == nil {
+				f, err = twin, nil
+			}
+		}
+		if err != nil {
 			return err
 		}
 	default:

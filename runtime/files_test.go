@@ -325,3 +325,43 @@ func TestListFiles(t *testing.T) {
 	n.send("GET", "/api/storage/files?limit=0", "", secret...).want(t, 400)
 	n.send("GET", "/api/storage/files", "", n.as(n.pk, "")...).want(t, http.StatusForbidden)
 }
+
+// TestFilesOfTheOperator: the admin listener has the storage API of every project, with addresses of the public one, and a
+// sweep that takes nothing that is referred to.
+func TestFilesOfTheOperator(t *testing.T) {
+	clock := newClock()
+	n := start(t, drive, func(o *runtime.Options) { o.Now = clock.now; o.PublicURL = "https://files.example.com/" })
+	const files = "/admin/v1/projects/blog/files"
+	ask := n.operator("POST", files+"/upload-request", `{"filename":"a.txt","contentType":"text/plain","size":5}`).want(t, 200)
+	signed, ok := strings.CutPrefix(ask.field("signedUrl"), "https://files.example.com/files/")
+	if !ok {
+		t.Fatalf("%s", ask.body)
+	}
+	n.send("PUT", "/files/"+signed, "hello").want(t, 200)
+	a := n.operator("POST", files+"/upload-confirm", fmt.Sprintf(`{"filePath":%q,"size":5}`, ask.field("filePath"))).want(t, 200)
+	if a.field("url") != "https://files.example.com/files/"+ask.field("filePath") {
+		t.Errorf("%s", a.body)
+	}
+	n.operator("POST", files+"/signed-url", fmt.Sprintf(`{"path":%q}`, ask.field("filePath"))).want(t, 200)
+	n.operator("POST", files+"/upload-request", `{"filename":"never.txt","contentType":"text/plain","size":7}`).want(t, 200)
+	metrics := n.operator("GET", "/metrics", "").want(t, 200).body
+	for _, line := range []string{`sluice_files{project=`, `sluice_files_bytes{project=`, `sluice_files_quota_bytes{project=`, `sluice_file_uploads{project=`} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("no %s in the metrics", line)
+		}
+	}
+	clock.forward(2 * 3600 * time.Second)
+	swept := n.operator("POST", files+"/sweep?age=0", "").want(t, 200)
+	if swept.field("reservations") != "1" || swept.field("objects") != "0" {
+		t.Errorf("%s", swept.body)
+	}
+	if list := n.operator("GET", files+"?prefix=a", "").want(t, 200); list.field("data.items.0.path") != ask.field("filePath") {
+		t.Errorf("%s", list.body)
+	}
+	n.send("GET", "/files/"+ask.field("filePath"), "").want(t, 200)
+	n.operator("DELETE", files, fmt.Sprintf(`{"path":%q}`, ask.field("filePath"))).want(t, 200)
+	n.send("GET", "/files/"+ask.field("filePath"), "").want(t, 404)
+	n.operator("POST", files+"/sweep?age=soon", "").want(t, 400)
+	n.operator("GET", "/admin/v1/projects/nobody/files", "").want(t, 404)
+	n.sendTo(n.server.AdminURL(), "GET", files, "").want(t, 401)
+}

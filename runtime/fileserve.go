@@ -48,17 +48,47 @@ func getFile(r *request) error {
 	if err != nil {
 		return err
 	}
-	f, err := r.project.FindFile(key)
+	f, err := r.servedFile(key)
 	if errors.Is(err, kv.ErrNotFound) {
 		return errFileNotFound
 	}
 	if err != nil {
 		return err
 	}
-	if err := r.mayFetch(f); err != nil {
+	if err := r.mayFetch(f.File); err != nil {
 		return err
 	}
 	return r.sendFile(f)
+}
+
+// servedFile finds a file, as its record is now.
+func (r *request) servedFile(key string) (*servedFile, error) {
+	snap, err := r.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	defer r.closeSnapshot()
+	c, ok := snap.Collection(project.StoredFiles)
+	if !ok {
+		return nil, kv.ErrNotFound
+	}
+	doc, err := snap.GetUnique(c, project.IndexFileKey, kv.String(key))
+	if err != nil {
+		return nil, err
+	}
+	id := fileID{r.project, doc.ID}
+	if f := r.server.fileCache.get(id, doc.Rev); f != nil {
+		return f, nil
+	}
+	record, err := project.ReadFile(doc)
+	if err != nil {
+		return nil, err
+	}
+	f, err := newServedFile(record)
+	if err == nil {
+		r.server.fileCache.put(id, f)
+	}
+	return f, err
 }
 
 // mayFetch judges who asks for a file: anybody for a public one; for a private one whoever has a signed address, a secret
@@ -96,15 +126,9 @@ func (r *request) mayFetch(f *project.File) error {
 }
 
 // sendFile answers with a file, or with the part of it that was asked for, or that the client has it already.
-func (r *request) sendFile(f *project.File) error {
+func (r *request) sendFile(f *servedFile) error {
 	res := &r.http.Response
 	h := &res.Header
-	modified, err := time.Parse("2006-01-02T15:04:05.000Z", f.Updated)
-	if err != nil {
-		return err
-	}
-	modified = modified.Truncate(time.Second)
-	etag := append(append([]byte{'"'}, f.Hash.String()...), '"')
 
 	r.ownsCaching = true
 	h.SetCanonical(headerCacheControl, valuePublicFile)
@@ -114,24 +138,20 @@ func (r *request) sendFile(f *project.File) error {
 	} else {
 		h.SetCanonical(headerVary, valueVaryOrigin)
 	}
-	h.SetCanonical(headerETag, etag)
-	h.SetCanonical(headerLastMod, fasthttp.AppendHTTPDate(r.scratch[:0], modified))
-	if r.fresh(etag, modified) {
+	h.SetCanonical(headerETag, f.etag)
+	h.SetCanonical(headerLastMod, f.lastMod)
+	if r.fresh(f.etag, f.modified) {
 		res.SetStatusCode(fasthttp.StatusNotModified)
 		return nil
 	}
 	h.SetCanonical(headerCSP, valueSandbox)
 	h.SetCanonical(headerRanges, valueBytes)
 	h.SetContentType(f.Type)
-	kind := asAttachment
-	if isShown(f.Type) {
-		kind = asInline
-	}
-	h.SetCanonical(headerDisposition, []byte(disposition(kind, f.Name)))
+	h.SetCanonical(headerDisposition, f.disposition)
 
 	from, size := int64(0), f.Size
 	status := fasthttp.StatusOK
-	if asked := r.http.Request.Header.Peek(fasthttp.HeaderRange); len(asked) > 0 && r.rangeHolds(etag, modified) {
+	if asked := r.http.Request.Header.Peek(fasthttp.HeaderRange); len(asked) > 0 && r.rangeHolds(f.etag, f.modified) {
 		switch first, n, ok := parseRange(asked, f.Size); {
 		case !ok: // several ranges, another unit, or no sense: the whole file is a right answer (RFC 9110 section 14.2)
 		case n == 0:
@@ -151,11 +171,10 @@ func (r *request) sendFile(f *project.File) error {
 }
 
 // sendBytes answers with part of a file's bytes.
-func (r *request) sendBytes(f *project.File, from, size int64) error {
+func (r *request) sendBytes(f *servedFile, from, size int64) error {
 	res := &r.http.Response
-	small := r.server.smallFiles
-	if raw, ok := small.get(f.Hash); ok {
-		res.SetBodyRaw(raw[from : from+size])
+	if f.raw != nil {
+		res.SetBodyRaw(f.raw[from : from+size])
 		return nil
 	}
 	c, err := r.project.Blobs.Open(r.context(), f.Hash)
@@ -169,14 +188,15 @@ func (r *request) sendBytes(f *project.File, from, size int64) error {
 		_ = c.Close()
 		return errFileDamaged.because(errors.New("the stored bytes of " + f.Hash.String() + " do not have the size of the record"))
 	}
-	if small.wants(f.Size) {
+	if f.Size <= smallFile {
 		defer c.Close()
-		raw := make([]byte, f.Size)
-		if _, err := io.ReadFull(c, raw); err != nil {
+		kept := *f
+		kept.raw = make([]byte, f.Size)
+		if _, err := io.ReadFull(c, kept.raw); err != nil {
 			return err
 		}
-		small.put(f.Hash, raw)
-		res.SetBodyRaw(raw[from : from+size])
+		r.server.fileCache.put(fileID{r.project, f.ID}, &kept)
+		res.SetBodyRaw(kept.raw[from : from+size])
 		return nil
 	}
 	if _, err := c.Seek(from, io.SeekStart); err != nil {
@@ -184,12 +204,13 @@ func (r *request) sendBytes(f *project.File, from, size int64) error {
 		return err
 	}
 	if patience := time.Duration(size/slowestTransfer) * time.Second; patience > r.server.opt.Timeout {
-		if err := r.http.SetWriteDeadline(r.start.Add(r.server.opt.Timeout + patience)); err != nil {
+		if err := r.http.SetWriteDeadline(time.Now().Add(r.server.opt.Timeout + patience)); err != nil {
 			_ = c.Close()
 			return err
 		}
 	}
 	if file := c.File(); file != nil { // the kernel sends it; fasthttp closes it, as it would the content
+		cork(r.http.Conn())
 		res.SetBodyStream(file, int(size))
 		return nil
 	}

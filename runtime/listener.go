@@ -53,6 +53,7 @@ func turnAway(c net.Conn) {
 type lingerConn struct {
 	net.Conn
 	lingers atomic.Bool
+	corked  bool // belongs to the goroutine that answers
 	once    sync.Once
 	open    *atomic.Int64 // connections of the listener; nil when this one was never counted
 }
@@ -71,10 +72,23 @@ func lingerNot(c net.Conn) {
 	}
 }
 
+// cork holds the answer back until the file that it ends with was sent as well.
+func cork(c net.Conn) {
+	if l, ok := c.(*lingerConn); ok {
+		l.corked = true
+		setCork(l.Conn, true)
+	}
+}
+
 // ReadFrom lets the kernel send a file by itself: without it the bytes would take the way through this process.
 func (c *lingerConn) ReadFrom(r io.Reader) (int64, error) {
 	if to, ok := c.Conn.(io.ReaderFrom); ok {
-		return to.ReadFrom(r)
+		n, err := to.ReadFrom(r)
+		if c.corked {
+			c.corked = false
+			setCork(c.Conn, false)
+		}
+		return n, err
 	}
 	return io.Copy(struct{ io.Writer }{c.Conn}, r)
 }

@@ -39,12 +39,24 @@ var refusalNames = [project.RefusalKinds]string{
 	project.RefusedByRefresh: "refresh",
 }
 
+// fileMetrics are what is told of each project's files.
+var fileMetrics = []struct {
+	name  string
+	value func(t *project.FileTotals) int64
+}{
+	{"sluice_files", func(t *project.FileTotals) int64 { return t.Files }},
+	{"sluice_files_bytes", func(t *project.FileTotals) int64 { return t.Bytes }},
+	{"sluice_files_quota_bytes", func(t *project.FileTotals) int64 { return t.Quota }},
+	{"sluice_file_uploads", func(t *project.FileTotals) int64 { return t.Uploads }},
+}
+
 // metricsPage answers GET /metrics in the Prometheus text format: the process, and each project's file. Names have base
 // units; a project is labelled with its id and name.
 func metricsPage(r *request) error {
 	type row struct {
 		labels string
 		health *kv.Health // nil: the project could not be opened
+		files  project.FileTotals
 	}
 	var rows []row
 	for _, p := range r.server.registry.List() {
@@ -52,6 +64,10 @@ func metricsPage(r *request) error {
 		if p.Broken() == nil {
 			h := p.DB.Health()
 			it.health = &h
+			var err error
+			if it.files, err = p.FileTotals(); err != nil {
+				return err
+			}
 		}
 		rows = append(rows, it)
 	}
@@ -60,6 +76,13 @@ func metricsPage(r *request) error {
 	metrics.WriteGaugeUint64(&page, "sluice_projects", uint64(len(rows)))
 	for _, it := range rows {
 		metrics.WriteGaugeUint64(&page, "sluice_project_up"+it.labels, oneIf(it.health != nil))
+	}
+	for _, m := range fileMetrics {
+		for _, it := range rows {
+			if it.health != nil {
+				metrics.WriteGaugeUint64(&page, m.name+it.labels, uint64(m.value(&it.files)))
+			}
+		}
 	}
 	for _, m := range storeMetrics {
 		for _, it := range rows {

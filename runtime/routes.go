@@ -37,6 +37,7 @@ var (
 	stageAdmin      = stage{"token", checkAdminToken}
 	stageFiles      = stage{"files", mayHaveFiles}
 	stageSecret     = stage{"secret", needSecret}
+	stageProject    = stage{"project", actAsProject}
 
 	open     = []stage{}
 	withKey  = []stage{stageHeaders, stageKey, stageOrigin, stageLimits}
@@ -107,6 +108,8 @@ func publicRoutes() []route {
 // adminRoutes is the API that the operator uses.
 func adminRoutes() []route {
 	admin := []stage{stageAdmin}
+	adminFile := []stage{stageAdmin, stageProject}
+	adminFileW := []stage{stageAdmin, stageProject, stageBody}
 	return []route{
 		{"GET", "/livez", open, live},
 		{"GET", "/readyz", open, ready},
@@ -116,6 +119,12 @@ func adminRoutes() []route {
 		{"PUT", "/admin/v1/projects", admin, adminApplyProject},
 		{"GET", "/admin/v1/projects/{project}/store", admin, adminStore},
 		{"POST", "/admin/v1/projects/{project}/compact", admin, adminCompact},
+		{"GET", "/admin/v1/projects/{project}/files", adminFile, listFiles},
+		{"DELETE", "/admin/v1/projects/{project}/files", adminFileW, deleteFile},
+		{"POST", "/admin/v1/projects/{project}/files/upload-request", adminFileW, requestUpload},
+		{"POST", "/admin/v1/projects/{project}/files/upload-confirm", adminFileW, confirmUpload},
+		{"POST", "/admin/v1/projects/{project}/files/signed-url", adminFileW, signFile},
+		{"POST", "/admin/v1/projects/{project}/files/sweep", adminFile, adminSweepFiles},
 		{"GET", "/admin/v1/projects/{project}/bundles", admin, adminListBundles},
 		{"POST", "/admin/v1/projects/{project}/bundles", admin, adminDeployBundle},
 		{"GET", "/admin/v1/projects/{project}/bundles/{version}", admin, adminInspectBundle},

@@ -125,7 +125,7 @@ type Server struct {
 	routes     []route    // of the public listener
 	data       dataRoutes // those of them that are found by hand
 	files      map[string]*route
-	smallFiles *fileCache
+	fileCache  *fileCache
 	requests   sync.Pool // of *request
 	bodies     bodyBuffers
 	requestIDs requestIDs
@@ -158,7 +158,7 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 	go s.endSessions()
 	s.routes = publicRoutes()
 	s.data, s.files = newDataRoutes(s.routes), fileRoutes(s.routes)
-	s.smallFiles = newFileCache(smallFileTotal)
+	s.fileCache = newFileCache(fileCacheMost)
 	s.requests.New = func() any { return newRequest(s) }
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

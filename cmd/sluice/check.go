@@ -5,17 +5,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/sluice-edge/sluice/blobs"
+	"github.com/sluice-edge/sluice/blobs/disk"
 	"github.com/sluice-edge/sluice/kv"
+	"github.com/sluice-edge/sluice/runtime/project"
 )
 
 func checkCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "check",
 		Usage: "look for damage in the files of a node that is not running",
-		Description: `Reads every page, checksum, index entry and total of each project's file, and changes nothing. Exit code 0 says that
+		Description: `Reads every page, checksum, index entry and total of each project's file, and the bytes of every file that apps
+stored, and changes nothing. Exit code 0 says that
 nothing is wrong, 1 that something is, 2 that the command was called wrongly.
 
   sluice check --dir ./data`,
@@ -30,6 +35,8 @@ type checked struct {
 	OK        bool           `json:"ok"`
 	Documents int64          `json:"documents"`
 	Entries   int64          `json:"indexEntries"`
+	Files     int64          `json:"files"`
+	Orphans   int64          `json:"orphans"` // bytes without a record, which a crash may leave and the node sweeps
 	Problems  []checkProblem `json:"problems"`
 	More      int            `json:"moreProblems,omitempty"`
 }
@@ -92,12 +99,37 @@ func checkProject(ctx context.Context, p storedProject) (checked, error) {
 	for _, problem := range report.Problems {
 		out.Problems = append(out.Problems, checkProblem(problem))
 	}
-	return out, nil
+	return out, checkFiles(ctx, db, p, &out)
+}
+
+// checkFiles adds what is wrong with a project's files.
+func checkFiles(ctx context.Context, db *kv.DB, p storedProject, out *checked) error {
+	backend, err := disk.Open(filepath.Join(p.path, "blobs"), disk.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	store := blobs.New(backend, blobs.Options{})
+	defer store.Close()
+	report, err := project.CheckFiles(ctx, db, store)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		out.OK = false
+		out.Problems = append(out.Problems, checkProblem{Where: "files", What: err.Error()})
+		return nil
+	}
+	out.Files, out.Orphans, out.More = report.Files, report.Orphans, out.More+report.More
+	out.OK = out.OK && len(report.Problems) == 0
+	for _, problem := range report.Problems {
+		out.Problems = append(out.Problems, checkProblem(problem))
+	}
+	return nil
 }
 
 func printChecked(term *terminal, r *checked) {
 	if r.OK {
-		fmt.Fprintf(term.out, "%s: sound, %d documents, %d index entries\n", r.title(), r.Documents, r.Entries)
+		fmt.Fprintf(term.out, "%s: sound, %d documents, %d index entries, %d files\n", r.title(), r.Documents, r.Entries, r.Files)
 		return
 	}
 	fmt.Fprintf(term.out, "%s: %s\n", r.title(), term.bold(term.out, fmt.Sprintf("%d problems", len(r.Problems)+r.More)))

@@ -61,9 +61,10 @@ export async function site(pages = {}) {
 /**
  * scriptsRun opens a URL as somebody who follows a link would, in a context of its own, and tells what ran there: every dialog, every
  * line on the console that a script wrote, and every call of `ran(what)`, which is there for hostile test files to call. A file
- * that the browser saves instead of showing is told as `saved`. It returns once the page and what it loads have come to rest.
+ * that the browser saves instead of showing is told as `saved`. It returns once the page and what it loads have come to rest,
+ * or what `until` names: what a browser plays never does.
  */
-export async function scriptsRun(browser, url, { html } = {}) {
+export async function scriptsRun(browser, url, { html, until = "networkidle" } = {}) {
   const context = await browser.newContext({ acceptDownloads: true });
   const evidence = [];
   let saved = false;
@@ -78,10 +79,10 @@ export async function scriptsRun(browser, url, { html } = {}) {
     const page = await context.newPage();
     if (html !== undefined) {
       // A page of another site that embeds the file; html may use {url}.
-      await page.setContent(html.replaceAll("{url}", url), { waitUntil: "networkidle" });
+      await page.setContent(html.replaceAll("{url}", url), { waitUntil: until });
     } else {
       const download = page.waitForEvent("download").catch(() => {});
-      await page.goto(url, { waitUntil: "networkidle" }).catch(async (error) => {
+      await page.goto(url, { waitUntil: until }).catch(async (error) => {
         if (!/Download is starting|net::ERR_ABORTED/.test(error.message)) throw error;
         await download; // it is told apart from a page that broke
       });

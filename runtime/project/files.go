@@ -277,3 +277,33 @@ func (p *Project) referenced(ctx context.Context, h blobs.Hash) (bool, error) {
 	page, err := snap.Find(ctx, c, &kv.Query{Limit: 1, Where: []kv.Predicate{{Path: IndexFileHash, Op: kv.Eq, Values: []kv.Value{kv.String(h.String())}}}})
 	return err == nil && len(page.Docs) > 0, err
 }
+
+// FileTotals is how much there is of a project's files.
+type FileTotals struct {
+	Files   int64
+	Bytes   int64 // with what is reserved for uploads
+	Quota   int64 // of Bytes; 0: no limit
+	Uploads int64 // on their way
+}
+
+// FileTotals reads the totals, which are kept and not counted.
+func (p *Project) FileTotals() (t FileTotals, err error) {
+	snap, c, err := p.filesSnapshot(StoredFiles)
+	if err != nil {
+		return t, err
+	}
+	defer snap.Close()
+	files, err := snap.State(c)
+	if err != nil {
+		return t, err
+	}
+	t.Files, t.Bytes, t.Quota = files.Documents, FileBytes(snap), p.State().Config.Files.TotalBytes
+	if c, ok := snap.Collection(Uploads); ok {
+		uploads, err := snap.State(c)
+		if err != nil {
+			return t, err
+		}
+		t.Uploads = uploads.Documents
+	}
+	return t, snap.Err()
+}
