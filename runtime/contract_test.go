@@ -368,7 +368,7 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("cookie mode: %q %s", set, cookie.body)
 	}
 	pair, _, _ := strings.Cut(set, ";")
-	n.send("POST", "/api/userAuth/refresh-token", "", append(key, "Cookie", pair, "Origin", "https://evil.example")...).want(t, 401)
+	n.send("POST", "/api/userAuth/refresh-token", "", append(key, "Cookie", pair, "Origin", "https://evil.example")...).want(t, 403)
 	again := n.send("POST", "/api/userAuth/refresh-token", "", append(key, "Cookie", pair)...).want(t, 200)
 	pair, _, _ = strings.Cut(again.header.Get("Set-Cookie"), ";")
 	out := n.send("POST", "/api/userAuth/logout", "", append(key, "Cookie", pair)...).want(t, 200)

@@ -160,6 +160,7 @@ var (
 	errRefreshUnknown     = reason(401, "refresh.unknown", "Refresh session not found")
 	errRefreshUsed        = reason(403, "refresh.used", "Refresh token is invalid or already used")
 	errRefreshMismatch    = reason(403, "refresh.mismatch", "Refresh token mismatch")
+	errCookieOrigin       = reason(403, "refresh.foreign_origin", "The refresh cookie counts only for pages of this site, of siteUrl or of an allowed domain.")
 	errRefreshUserMissing = reason(401, "refresh.user_missing", "User not found for refresh token")
 	errSignupRejected     = denial(422, "signup.rejected", "The project does not accept this account.")
 	errSignupFailed       = denial(422, "signup.error", "The project could not judge the account, so it was not made.")

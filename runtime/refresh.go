@@ -15,7 +15,10 @@ import (
 // refreshToken answers POST /api/userAuth/refresh-token: the old token is spent and a new one takes its place, in one
 // commit. A spent token that comes back was copied by somebody, so the whole login ends.
 func refreshToken(r *request) error {
-	token := r.presentedRefresh()
+	token, err := r.presentedRefresh()
+	if err != nil {
+		return err
+	}
 	if token == "" {
 		return errRefreshMissing
 	}
@@ -25,7 +28,7 @@ func refreshToken(r *request) error {
 	var fresh *session
 	var refusal error
 	counted := false
-	_, err := r.commit(func() (*kv.Batch, error) {
+	_, err = r.commit(func() (*kv.Batch, error) {
 		defer r.closeSnapshot()
 		if err := r.holdAccounts(); err != nil {
 			return nil, err
@@ -156,9 +159,10 @@ func (r *request) sessionUser(b *kv.Batch, s *session) error {
 	return r.askClaims(s.userID, doc.JSON)
 }
 
-// logout answers POST /api/userAuth/logout. It always succeeds: a session that is not there has ended already.
+// logout answers POST /api/userAuth/logout. It always succeeds: a session that is not there has ended already. A foreign page logs nobody
+// out.
 func logout(r *request) error {
-	token := r.presentedRefresh()
+	token, foreign := r.presentedRefresh()
 	if token != "" {
 		_, err := r.commit(func() (*kv.Batch, error) {
 			r.state = r.project.State()
@@ -182,7 +186,9 @@ func logout(r *request) error {
 			return err
 		}
 	}
-	r.setRefreshCookie("", r.start)
+	if foreign == nil {
+		r.setRefreshCookie("", r.start)
+	}
 	const fields = `"success":true,"message":"Logged out successfully"`
 	return r.answerRaw(fasthttp.StatusOK, []byte(`{`+fields+`,"data":{`+fields+`}}`))
 }

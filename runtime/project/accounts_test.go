@@ -53,6 +53,7 @@ audit: {days: 7, entries: 1000}
 	})
 	for _, tc := range []struct{ name, auth, want string }{
 		{"a long grace", "refreshGrace: 61", "auth.refreshGrace: must be between 0 and 60 seconds"},
+		{"a cookie of no kind", "cookieSameSite: sometimes", "auth.cookieSameSite: must be lax, strict or none"},
 		{"a field that is none", "profile: {writable: [nam]}", `auth.profile.writable[0]: "nam" is not a declared field of the users collection`},
 		{"a field twice", "profile: {public: [name, name]}", `auth.profile.public[1]: names "name" twice`},
 		{"a role for users to write", "profile: {writable: [role]}", `auth.profile.writable[0]: "role" is not for users to write or for everybody to see`},

@@ -149,6 +149,7 @@ func (r *fileReader) config(n *yaml.Node, c *Config) {
 				{"codesPerHour", func(n *yaml.Node, path string) { c.Auth.CodesPerHour = int(r.integer(n, path)) }},
 				{"strictSessions", r.boolInto(&c.Auth.StrictSessions)},
 				{"refreshGrace", func(n *yaml.Node, path string) { c.Auth.RefreshGrace = int(r.integer(n, path)) }},
+				{"cookieSameSite", r.textInto(&c.Auth.CookieSameSite)},
 				{"hideClients", r.boolInto(&c.Auth.HideClients)},
 				{"argon2", func(n *yaml.Node, path string) {
 					r.mapping(n, path, []member{

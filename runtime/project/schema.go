@@ -42,6 +42,7 @@ type AuthConfig struct {
 	CodesPerHour    int           `json:"codesPerHour"`             // 1,000; one-time codes that the whole project sends in an hour
 	StrictSessions  bool          `json:"strictSessions,omitempty"` // the end of a session ends its access token at once; else that runs out by itself, within 15 minutes
 	RefreshGrace    int           `json:"refreshGrace,omitempty"`   // 0; seconds for which a refresh token that was just spent gets the same next one again, up to 60
+	CookieSameSite  string        `json:"cookieSameSite,omitempty"` // lax; strict, or none for an app on another site than the node
 	HideClients     bool          `json:"hideClients,omitempty"`    // neither addresses nor user agents are kept, in sessions or the audit log
 	Argon2          Argon2        `json:"argon2,omitzero"`
 	Profile         ProfileConfig `json:"profile,omitzero"`
@@ -74,6 +75,13 @@ type MailTemplate struct {
 	TextFile string `json:"textFile,omitempty"`
 	HTMLFile string `json:"htmlFile,omitempty"`
 }
+
+// Values of AuthConfig.CookieSameSite; the empty one is lax.
+const (
+	SameSiteLax    = "lax"
+	SameSiteStrict = "strict"
+	SameSiteNone   = "none"
+)
 
 // Argon2 is what hashing a password costs. More is harder on whoever has stolen the hashes, and on the node at each login. Hashes that were
 // made with other parameters are good, and made anew at the next login.
@@ -263,6 +271,9 @@ func (c *Config) Normalize() {
 	c.SiteURL = strings.TrimSpace(c.SiteURL)
 	if c.Auth.MinPassword == 0 {
 		c.Auth.MinPassword = defaultMinPassword
+	}
+	if c.Auth.CookieSameSite = strings.ToLower(c.Auth.CookieSameSite); c.Auth.CookieSameSite == SameSiteLax {
+		c.Auth.CookieSameSite = ""
 	}
 	c.Auth.Existing = strings.ToLower(c.Auth.Existing)
 	if c.Auth.Existing == "" {

@@ -87,6 +87,11 @@ func (c *Config) Validate() error {
 	v.codes(&c.Auth)
 	v.mail(&c.Mail)
 	v.argon2(&c.Auth.Argon2)
+	switch strings.ToLower(c.Auth.CookieSameSite) {
+	case "", SameSiteLax, SameSiteStrict, SameSiteNone:
+	default:
+		v.addf("auth.cookieSameSite", "must be %s, %s or %s", SameSiteLax, SameSiteStrict, SameSiteNone)
+	}
 	if n := c.Auth.RefreshGrace; n < 0 || n > maxRefreshGrace {
 		v.addf("auth.refreshGrace", "must be between 0 and %d seconds", maxRefreshGrace)
 	}
