@@ -45,7 +45,7 @@ unit: toolchains ## the tests beside the code, with the race detector
 	$(GO) test -race -timeout 10m $(UNIT)
 
 # Tests that mount a disk, where the machine does not allow it.
-MOUNTING = ^Test(PowerCuts|PowerCutsWhileRelaxed|DiskErrors|SlowDisk|FullDisk|KillAtEveryCall)$$
+MOUNTING = ^Test((Files)?(PowerCuts|DiskErrors|FullDisk|KillAtEveryCall)|PowerCutsWhileRelaxed|SlowDisk)$$
 
 faults: ## kills, full and failing disks, damage, races: the short form
 	cd torture && $(GO) vet ./...

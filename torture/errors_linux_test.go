@@ -37,6 +37,8 @@ type faults struct {
 	// rest is shown, and never reaches the disk.
 	syncs int
 	cutAt int64 // unix nanoseconds, 0: not yet
+	// Where names matter they stay as they were at the cut, and this ends the process.
+	off   func()
 	files map[*fs.Inode]*onDisk
 }
 
@@ -52,6 +54,9 @@ const diskPage = 4096
 func (f *faults) hit(call string) syscall.Errno {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if call == "name" && f.cutAt > 0 && f.off != nil {
+		return syscall.EIO
+	}
 	if call != f.call && (f.call != "any" || call == "torn" || call == "short") || f.times == 0 {
 		return 0
 	}
@@ -213,6 +218,9 @@ func (n *faultyNode) Fsync(_ context.Context, file fs.FileHandle, _ uint32) sysc
 	if n.faults.fired > 0 && n.faults.times == 0 && errno == 0 {
 		if n.faults.syncs--; n.faults.syncs <= 0 {
 			n.faults.cutAt = time.Now().UnixNano()
+			if n.faults.off != nil {
+				n.faults.off()
+			}
 		}
 	}
 	if errno != 0 && n.faults.drop {

@@ -22,6 +22,7 @@ type recording struct {
 	acks     []ack
 	intended [writers]int
 	mayLose  time.Duration // acknowledged before a cut for less than that
+	env      []string      // of the process that looks, as of the one that wrote
 }
 
 const diskSize = 40 << 20
@@ -62,7 +63,7 @@ func recordRun(t *testing.T, options string, duration time.Duration, env ...stri
 	for _, line := range j.errors {
 		t.Fatalf("the process said: %s", line)
 	}
-	r := &recording{disk: d, base: base, options: options, acks: j.acks, intended: j.intended}
+	r := &recording{disk: d, base: base, options: options, env: env, acks: j.acks, intended: j.intended}
 	d.mu.Lock()
 	d.log = d.log[:len(d.log):len(d.log)] // what unmounting adds is not looked at
 	r.disk = &disk{log: d.log}
@@ -102,7 +103,7 @@ func (r *recording) verdict(t *testing.T, c cut) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	child := exec.CommandContext(ctx, os.Args[0])
-	child.Env = append(os.Environ(), envLook+"="+filepath.Join(mounted, "project"), envOutside+"="+string(text), envBoot+"=after the cut")
+	child.Env = append(append(os.Environ(), r.env...), envLook+"="+filepath.Join(mounted, "project"), envOutside+"="+string(text), envBoot+"=after the cut")
 	out, err := child.CombinedOutput()
 	said, whole := strings.CutSuffix(string(out), "looked\n")
 	switch {

@@ -28,6 +28,7 @@ const (
 	envRelax    = "TORTURE_RELAX"    // and have commits synced so many milliseconds later
 	envBoot     = "TORTURE_BOOT"     // name of the present boot, for one that comes after a power cut
 	envHurry    = "TORTURE_HURRY"    // directory on a slow disk: write more than it takes
+	envFiles    = "TORTURE_FILES"    // the writing, and the comparing, is of files and their records
 	envExamine  = "TORTURE_EXAMINE"  // directory of a sample: read all of it
 	envLook     = "TORTURE_LOOK"     // directory: compare it with
 	envOutside  = "TORTURE_OUTSIDE"  // what the outside knows, as JSON
@@ -35,6 +36,8 @@ const (
 
 func TestMain(m *testing.M) {
 	switch {
+	case os.Getenv(envFiles) != "" && os.Getenv(envWork) != "":
+		workFiles(os.Getenv(envWork))
 	case os.Getenv(envWork) != "":
 		work(os.Getenv(envWork))
 	case os.Getenv(envExamine) != "":
@@ -318,7 +321,11 @@ func look(dir string) {
 	if db, err := open(dir); err != nil {
 		fmt.Println("open:", err)
 	} else {
-		for _, wrong := range verify(db, known.Acked, known.Intended) {
+		compare := verify
+		if os.Getenv(envFiles) != "" {
+			compare = verifyFiles(dir)
+		}
+		for _, wrong := range compare(db, known.Acked, known.Intended) {
 			fmt.Println(wrong)
 		}
 		if err := db.Close(); err != nil {
