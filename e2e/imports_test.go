@@ -26,8 +26,9 @@ var rooms = map[string]struct {
 	"runtime/auth":      {nil, "rules over bytes and a clock: testable without a store or a server"},
 	"runtime/journal":   {nil, "what people look at must wait for nothing and hold up nothing"},
 	"runtime/letter":    {nil, "the words of a mail are made of a template and strings, and of nothing else"},
+	"runtime/archive":   {nil, "a backup is a stream of files; what they mean is a project's affair"},
 	"runtime/throttle":  {nil, "counting is arithmetic over bytes and times"},
-	"runtime/project":   {[]string{"runtime/auth", "runtime/throttle", "runtime/journal", "runtime/letter", "hooks", "kv", "blobs"}, "a project holds its handles; requests are the server's business"},
+	"runtime/project":   {[]string{"runtime/archive", "runtime/auth", "runtime/throttle", "runtime/journal", "runtime/letter", "hooks", "kv", "blobs"}, "a project holds its handles; requests are the server's business"},
 	"runtime/aggregate": {[]string{"kv"}, "a pipeline sees the documents that it is handed and cannot ask for more"},
 	"runtime/deliver":   {[]string{"kv"}, "what leaves the door was committed; it asks nobody"},
 	"runtime/dashboard": {nil, "the dashboard is embedded files"},
@@ -36,7 +37,7 @@ var rooms = map[string]struct {
 	"bundle/script":     {nil, "sources go in and one text comes out; what runs it is another room's affair"},
 	"bundle/scaffold":   {nil, "the first files of a bundle are embedded files"},
 	"bundle/cases":      {[]string{"bundle", "runtime", "runtime/auth", "runtime/project", "hooks", "kv"}, "cases run on a whole node in this process; nothing builds on them but the binary"},
-	"cmd":               {[]string{"bundle", "bundle/scaffold", "bundle/cases", "runtime", "runtime/auth", "runtime/project", "hooks", "kv", "blobs", "demo"}, "the binary builds the rooms"},
+	"cmd":               {[]string{"bundle", "bundle/scaffold", "bundle/cases", "runtime", "runtime/archive", "runtime/auth", "runtime/project", "hooks", "kv", "blobs", "demo"}, "the binary builds the rooms"},
 	"e2e":               {[]string{"kv"}, "the journeys drive the binary from outside; kv is for looking at the files it leaves"},
 }
 

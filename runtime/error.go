@@ -239,6 +239,7 @@ var (
 	errProjectNotFound = reason(404, "project.not_found", "Project not found.")
 	errProjectDown     = reason(503, "project.unavailable", "The project is not available at the moment.")
 	errProjectInvalid  = reason(400, "project.invalid", "The project file is not valid.")
+	errBackupRunning   = reason(409, "node.backing_up", "Another backup is being made; try again when it is done.")
 	errCompacting      = reason(409, "project.compacting", "A compaction of this project is running already.")
 	errProjectWouldCut = reason(409, "project.would_drop", "Applying this file would drop collections that hold documents.")
 	errBundleInvalid   = reason(422, "bundle.invalid", "The bundle was refused.")

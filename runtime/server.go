@@ -57,7 +57,8 @@ type Options struct {
 	IdleTimeout time.Duration // of a kept-alive connection, default 60s
 	DrainTime   time.Duration // for requests in flight at the end, default 10s
 
-	MailFrom       string         // who mails are from in projects that do not say, default sluice <no-reply@localhost>
+	MailFrom       string // who mails are from in projects that do not say, default sluice <no-reply@localhost>
+	Backups        BackupSchedule
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed, default nobody's
 
 	KV   kv.Options    // for the projects' files
@@ -130,6 +131,7 @@ type Server struct {
 	bodies     bodyBuffers
 	requestIDs requestIDs
 	tagSeed    maphash.Seed // of the entity tags that are made from answers
+	backups    backups
 	draining   atomic.Bool
 	stopping   context.Context // ends when draining begins
 	stop       context.CancelFunc
@@ -255,6 +257,12 @@ func (s *Server) Serve(ctx context.Context) error {
 	for _, l := range []*listener{s.public, s.admin} {
 		go func() { failed <- l.server.Serve(l.Listener) }()
 	}
+	var background sync.WaitGroup
+	if s.opt.Backups.Dir != "" {
+		background.Go(func() { s.backUpOnSchedule(s.stopping) })
+	}
+	defer background.Wait()
+	defer s.stop()
 	select {
 	case <-ctx.Done():
 	case err := <-failed:

@@ -128,21 +128,8 @@ func (p *problem) Error() string {
 
 // do sends a request and decodes the JSON answer into out.
 func (c *client) do(ctx context.Context, method, path, contentType string, body io.Reader, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	resp, err := c.send(ctx, c.http, method, path, contentType, body)
 	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
-	req.Header.Set("Accept", "application/json, application/problem+json")
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) && op.Op == "dial" {
-			return fmt.Errorf("%w at %s: %w", errNoNode, c.base, op.Err)
-		}
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
@@ -150,17 +137,55 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	if resp.StatusCode >= 300 {
-		p := &problem{Status: resp.StatusCode}
-		if err := json.Unmarshal(raw, p); err != nil {
-			return fmt.Errorf("%s answers %s to %s %s: is it a Sluice admin URL?", c.base, resp.Status, method, path)
-		}
-		return p
-	}
 	if err := json.Unmarshal(raw, out); err != nil {
 		return fmt.Errorf("%s %s: the answer is not the JSON expected: %w", method, path, err)
 	}
 	return nil
+}
+
+// stream asks for something that is long in coming. The caller closes it.
+func (c *client) stream(ctx context.Context, path string) (io.ReadCloser, error) {
+	patient := *c.http
+	patient.Timeout = 0
+	resp, err := c.send(ctx, &patient, http.MethodGet, path, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// send sends a request. An answer that is a refusal is an error.
+func (c *client) send(ctx context.Context, by *http.Client, method, path, contentType string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	req.Header.Set("Accept", "application/json, application/problem+json")
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	resp, err := by.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			return nil, fmt.Errorf("%w at %s: %w", errNoNode, c.base, op.Err)
+		}
+		return nil, err
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	p := &problem{Status: resp.StatusCode}
+	if err := json.Unmarshal(raw, p); err != nil {
+		return nil, fmt.Errorf("%s answers %s to %s %s: is it a Sluice admin URL?", c.base, resp.Status, method, path)
+	}
+	return nil, p
 }
 
 // projectSummary is one line of the list of projects.

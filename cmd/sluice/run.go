@@ -65,7 +65,22 @@ Or with a directory of your own, and a project described by one file:
   sluice project apply sluice.yaml        (in another terminal)
 
 Every flag can also be set by the environment variable named beside it; the flag wins.`,
-		Commands: []*cli.Command{serveCommand(term), projectCommand(term), bundleCommand(term), explainCommand(term), decisionsCommand(term), auditCommand(term), keyCommand(term), fileCommand(term), checkCommand(term), compactCommand(term), versionCommand(term), compileCommand(term)},
+		Commands: []*cli.Command{
+			serveCommand(term),
+			projectCommand(term),
+			bundleCommand(term),
+			explainCommand(term),
+			decisionsCommand(term),
+			auditCommand(term),
+			keyCommand(term),
+			fileCommand(term),
+			checkCommand(term),
+			compactCommand(term),
+			backupCommand(term),
+			restoreCommand(term),
+			versionCommand(term),
+			compileCommand(term),
+		},
 	}
 	prepare(root, term)
 	return root

@@ -44,6 +44,9 @@ Ctrl-C lets requests in flight finish; a second Ctrl-C ends at once.
 			&cli.DurationFlag{Name: "timeout", Value: 30 * time.Second, Usage: "for receiving a request, and again for answering it", Sources: cli.EnvVars("SLUICE_TIMEOUT")},
 			&cli.DurationFlag{Name: "drain-time", Value: 10 * time.Second, Usage: "for requests in flight at the end", Sources: cli.EnvVars("SLUICE_DRAIN_TIME")},
 			&cli.IntFlag{Name: "connections", Value: 16384, Usage: "concurrent connections, each listener", Sources: cli.EnvVars("SLUICE_CONNECTIONS")},
+			&cli.StringFlag{Name: "backup-dir", Usage: "directory for backups of the whole node on schedule, best on another disk (default: none are made)", Sources: cli.EnvVars("SLUICE_BACKUP_DIR")},
+			&cli.DurationFlag{Name: "backup-every", Value: 24 * time.Hour, Usage: "how old the newest of them may become", Sources: cli.EnvVars("SLUICE_BACKUP_EVERY")},
+			&cli.IntFlag{Name: "backup-keep", Value: 7, Usage: "how many of them stay", Sources: cli.EnvVars("SLUICE_BACKUP_KEEP")},
 			&cli.StringFlag{Name: "trusted-proxies", Usage: "addresses and networks (CIDR) of your own proxies, separated by commas: only their X-Forwarded-For and X-Forwarded-Proto are believed", Sources: cli.EnvVars("SLUICE_TRUSTED_PROXIES")},
 			jsonFlag(),
 		},
@@ -141,6 +144,12 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, error) {
 			errs = append(errs, fmt.Errorf("--%s must be positive, such as 30s", name))
 		}
 	}
+	if c.Duration("backup-every") < time.Minute {
+		errs = append(errs, errors.New("--backup-every must be at least 1m"))
+	}
+	if c.Int("backup-keep") <= 0 {
+		errs = append(errs, errors.New("--backup-keep must be positive"))
+	}
 	if c.Int("connections") <= 0 {
 		errs = append(errs, errors.New("--connections must be positive"))
 	}
@@ -174,6 +183,7 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, error) {
 		Connections: c.Int("connections"),
 
 		TrustedProxies: proxies,
+		Backups:        runtime.BackupSchedule{Dir: c.String("backup-dir"), Every: c.Duration("backup-every"), Keep: c.Int("backup-keep")},
 		Host:           hooks.Options{Compiler: compiler()},
 	}, nil
 }
