@@ -2,6 +2,8 @@ package runtime_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/runtime"
+	"github.com/sluice-edge/sluice/runtime/auth"
 	"github.com/sluice-edge/sluice/runtime/project"
 )
 
@@ -404,5 +407,44 @@ func TestPasswordRace(t *testing.T) {
 				n.refresh(refresh).want(t, 403)
 			}
 		}
+	}
+}
+
+// TestOldSessions: a login of a file of an older version goes on, and its collections get what they lack.
+func TestOldSessions(t *testing.T) {
+	n := start(t, blog)
+	_, id := n.user("ann@example.com")
+	commit := func(ops ...kv.Op) {
+		t.Helper()
+		b := &kv.Batch{Time: time.Now().UnixMilli(), Ops: ops}
+		if _, err := rand.Read(b.ID[:]); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.project().DB.Commit(context.Background(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := []byte(`{"indexes":[{"name":"tokenId","fields":["tokenId"],"unique":true},{"name":"expires","fields":["expires"]}]}`)
+	commit(kv.Op{Kind: kv.OpCollection, Name: project.Sessions, Value: old}, kv.Op{Kind: kv.OpDropCollection, Name: project.Accounts}, kv.Op{Kind: kv.OpDropCollection, Name: project.Audit})
+	const name = "123e4567-e89b-42d3-a456-426614174000"
+	good, spent := name+"."+strings.Repeat("a", 64), name+"."+strings.Repeat("b", 64)
+	sum := func(token string) string { h := auth.HashRefresh(token); return hex.EncodeToString(h[:]) }
+	docID, _ := kv.ParseDocID("0000000000000000000000aa")
+	commit(kv.Op{Kind: kv.OpPut, Collection: project.Sessions, ID: docID, Value: fmt.Appendf(nil,
+		`{"_id":"0000000000000000000000aa","tokenId":%q,"userId":%q,"hash":%q,"expires":%d,"revoked":false,"used":[%q]}`,
+		name, id, sum(good), time.Now().Add(time.Hour).UnixMilli(), sum(spent))})
+
+	n.restart()
+	n.refresh(spent).want(t, 403)
+	a := n.refresh(good).want(t, 200)
+	if list := n.send("GET", "/api/userAuth/sessions", "", n.as(n.pk, a.field("accessToken"))...).want(t, 200); list.field("sessions.1.id") != "0000000000000000000000aa" || list.field("sessions.1.current") != "true" {
+		t.Errorf("listed %s", list.body)
+	}
+	n.refresh(good).want(t, 403) // it has no tag, so that it is taken for a made-up one
+	next := n.refresh(a.field("refreshToken")).want(t, 200)
+	n.refresh(a.field("refreshToken")).want(t, 403)
+	n.refresh(next.field("refreshToken")).want(t, 403)
+	if got := n.audited(id); got != "refresh.replayed" {
+		t.Errorf("the audit log has %q", got)
 	}
 }

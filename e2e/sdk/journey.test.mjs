@@ -92,6 +92,26 @@ describe("accounts", () => {
     await refused(connect().auth.refreshToken(refreshToken), AuthError, 403, "Refresh token is invalid or already used");
   });
 
+  test("updateProfile changes what users may change", async () => {
+    const app = await member("sofia");
+    assert.equal((await app.auth.updateProfile({ bio: "Hopped frequencies." })).message, "Profile updated successfully");
+    const me = await app.auth.me();
+    assert.equal(me.bio, "Hopped frequencies.");
+    await refused(app.auth.updateProfile({ username: "h" }), ValidationError, 400, "Username must be between 3 and 50 characters.");
+    await refused(app.auth.updateProfile({ bio: 7 }), ValidationError, 400, "Field 'bio' must be a String.");
+  });
+
+  test("changePassword ends the other logins and keeps this one", async () => {
+    const app = await member("hypatia"), other = connect();
+    const { refreshToken } = await other.auth.login(credentials("hypatia"));
+    await refused(app.auth.changePassword({ currentPassword: "wrong horse", newPassword: "battery staple" }), ValidationError, 400, "Invalid current password");
+    assert.equal((await app.auth.changePassword({ currentPassword: "correct horse", newPassword: "battery staple" })).message, "Password changed successfully");
+    assert.equal((await app.auth.me()).username, "hypatia");
+    await refused(connect().auth.refreshToken(refreshToken), AuthError, 403, "Refresh token is invalid or already used");
+    await refused(connect().auth.login(credentials("hypatia")), ValidationError, 400, "Invalid email or password");
+    await connect().auth.login({ email: "hypatia@example.com", password: "battery staple" });
+  });
+
   test("mistakes say what to do", async () => {
     const { auth } = connect();
     await refused(auth.signUp(credentials("ada")), ValidationError, 400, "User already exists with this email.");
@@ -199,7 +219,7 @@ describe("documents", () => {
   });
 
   test("a policy's denial reaches the app in its own words, on insert and on update", async () => {
-    const app = await member("radia");
+    const app = await member("katherine");
     const denial = "The price of a post can be at most 100. Lower it and try again.";
     await refused(app.db.insert("posts", { title: "Gold plated", price: 500 }), AuthError, 403, denial);
     const { _id, slug } = await app.db.insert("posts", { title: "Spanning Trees", price: 100 });

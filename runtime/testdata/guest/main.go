@@ -72,6 +72,9 @@ func filter(e *sluice.Event) sluice.Decision {
 
 // member allows what the members of a team do. "by" says how membership is looked up.
 func member(e *sluice.Event) sluice.Decision {
+	if e.Collection == "users" {
+		return changed(e)
+	}
 	doc := e.After
 	if e.Op == sluice.Delete {
 		doc = e.Before
@@ -133,9 +136,41 @@ func account(e *sluice.Event) sluice.Decision {
 	return sluice.Replace(sluice.Edit(profile).SetString("plan", name).SetString("undeclared", "x").Object())
 }
 
+// changed is about users who change or delete their account: what it does is chosen by the name.
+func changed(e *sluice.Event) sluice.Decision {
+	if e.Before.Has("password") || e.After.Has("password") {
+		return sluice.Reject("saw.password", "A guest sees passwords.")
+	}
+	if name, _ := e.Before.String("name"); e.Op == sluice.Delete {
+		if name == "needed" {
+			return sluice.Reject("needed", "Hand your team over first.")
+		}
+		return sluice.Allow()
+	}
+	switch name, _ := e.After.String("name"); name {
+	case "trap":
+		panic("told to")
+	case "reject":
+		return sluice.Reject("not.here", "Not with this name.")
+	case "admin":
+		return sluice.Replace(sluice.Edit(e.After).SetString("role", "admin").Object())
+	case "other":
+		return sluice.Replace(sluice.Edit(e.After).SetString("email", "other@example.com").Object())
+	case "hacked":
+		return sluice.Replace(sluice.Edit(e.After).SetString("password", "x").Object())
+	case "number":
+		return sluice.Replace(sluice.Edit(e.After).SetNumber("plan", 1).Object())
+	default:
+		return sluice.Replace(sluice.Edit(e.After).SetString("plan", name).Object())
+	}
+}
+
 func hook(e *sluice.Event) sluice.Decision {
 	if e.Op == sluice.Signup || e.Op == sluice.Claims {
 		return account(e)
+	}
+	if e.Collection == "users" {
+		return changed(e)
 	}
 	doc := e.After
 	do, _ := doc.String("hook")
