@@ -64,6 +64,20 @@ func TestAuditAndKeys(t *testing.T) {
 		t.Errorf("followed %q", lines.Text())
 	}
 
+	if stdout, stderr, code := sluice(t, "user", "disable", "--dir", dir, "--project", "club", id); code != 0 || !strings.Contains(stdout, "Account "+id+" is disabled; 2 sessions were ended.") {
+		t.Fatalf("disable: exit %d: %s%s", code, stdout, stderr)
+	}
+	if a := login("correct horse"); a.status != 403 || !strings.Contains(string(a.body), "This account is disabled.") {
+		t.Errorf("a disabled account: %d %s", a.status, a.body)
+	}
+	if _, stderr, code := sluice(t, "user", "enable", "--dir", dir, "--project", "club", "nobody"); code != 1 || !strings.Contains(stderr, "User not found") {
+		t.Errorf("no such account: exit %d: %s", code, stderr)
+	}
+	if stdout, stderr, code := sluice(t, "user", "enable", "--dir", dir, "--project", "club", id); code != 0 || !strings.Contains(stdout, "is enabled") {
+		t.Fatalf("enable: exit %d: %s%s", code, stdout, stderr)
+	}
+	token = login("correct horse").text(t, "accessToken")
+
 	stdout, stderr, code = sluice(t, "key", "rotate-jwt", "--dir", dir, "--project", "club")
 	if code != 0 || !strings.Contains(stdout, "k2") || !strings.Contains(stdout, "signed with it") || !strings.Contains(stdout, "good until") {
 		t.Fatalf("rotate: exit %d: %s%s", code, stdout, stderr)

@@ -12,7 +12,11 @@ import (
 // password.
 func (r *request) audit(b *kv.Batch, kind project.AuditKind, user string, detail ...string) {
 	e := project.AuditEntry{Time: r.start, Kind: kind, UserID: user, By: r.role.String(), RequestID: string(r.id[:])}
-	e.IP, e.UserAgent = r.client()
+	if r.route.admin() {
+		e.By = "operator"
+	} else {
+		e.IP, e.UserAgent = r.client()
+	}
 	for i := 0; i+1 < len(detail); i += 2 {
 		if detail[i] == "session" {
 			e.SessionID = detail[i+1]

@@ -132,6 +132,8 @@ func adminRoutes() []route {
 		{"GET", "/admin/v1/projects/{project}/bundles/{version}", admin, adminInspectBundle},
 		{"POST", "/admin/v1/projects/{project}/bundles/{version}/rollback", admin, adminRollback},
 		{"GET", "/admin/v1/projects/{project}/audit", admin, adminAudit},
+		{"POST", "/admin/v1/projects/{project}/users/{id}/disable", admin, adminDisableUser},
+		{"POST", "/admin/v1/projects/{project}/users/{id}/enable", admin, adminEnableUser},
 		{"GET", "/admin/v1/projects/{project}/keys/jwt", admin, adminListSigningKeys},
 		{"POST", "/admin/v1/projects/{project}/keys/jwt/rotate", admin, adminRotateSigningKey},
 		{"GET", "/admin/v1/projects/{project}/decisions", admin, adminDecisions},

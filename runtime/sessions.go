@@ -267,6 +267,11 @@ const maxSessionScan = 10_000_000
 // refresh token that names the one that stays, empty for none. It returns how many it ended. Sessions that begin before the commit without
 // having been seen here end by the epoch.
 func (r *request) endSessions(b *kv.Batch, user kv.DocID, keep string) (ended int, err error) {
+	return r.endAccount(b, user, keep, func(*project.Account) {})
+}
+
+// endAccount is endSessions with another change of the account's record.
+func (r *request) endAccount(b *kv.Batch, user kv.DocID, keep string, change func(*project.Account)) (ended int, err error) {
 	snap, err := r.snapshot()
 	if err != nil {
 		return 0, err
@@ -277,6 +282,7 @@ func (r *request) endSessions(b *kv.Batch, user kv.DocID, keep string) (ended in
 	}
 	account.Epoch++
 	account.Keep = keep
+	change(&account)
 	account.Put(b, user, rev, r.start)
 	list, err := r.sessionsOf(user.String())
 	if err != nil {

@@ -448,3 +448,40 @@ func TestOldSessions(t *testing.T) {
 		t.Errorf("the audit log has %q", got)
 	}
 }
+
+// TestDisabledAccount: SEC-30. From the moment that the operator disables an account nothing of it is good, also after a restart; enabled again
+// it may log in, and what was ended stays so.
+func TestDisabledAccount(t *testing.T) {
+	n, clock := startAt(t, blog)
+	ann, id := n.user("ann@example.com")
+	_, refresh := n.logIn("ann@example.com", "correct horse")
+	set := func(id, verb string) *answer {
+		return n.operator("POST", "/admin/v1/projects/blog/users/"+id+"/"+verb, "")
+	}
+	if a := set(id, "disable").want(t, 200); a.field("disabled") != "true" || a.field("sessionsEnded") != "2" {
+		t.Errorf("answered %s", a.body)
+	}
+	refused := func() {
+		t.Helper()
+		n.me(ann).want(t, 401)
+		n.send("POST", "/api/data/posts", `{"title":"x"}`, n.as(n.pk, ann)...).want(t, 401)
+		n.refresh(refresh).want(t, 403)
+		if a := n.send("POST", "/api/userAuth/login", `{"email":"ann@example.com","password":"correct horse"}`, n.as(n.pk, "")...).want(t, 403); a.field("reason") != "account.disabled" {
+			t.Errorf("answered %s", a.body)
+		}
+		n.send("POST", "/api/userAuth/login", `{"email":"ann@example.com","password":"wrong horse"}`, n.as(n.pk, "")...).want(t, 400) // who does not know the password learns nothing
+	}
+	refused()
+	n.restart(func(o *runtime.Options) { o.Now = clock.now })
+	refused()
+	set(id, "enable").want(t, 200)
+	n.me(ann).want(t, 401)
+	n.refresh(refresh).want(t, 403)
+	fresh, _ := n.logIn("ann@example.com", "correct horse")
+	n.me(fresh).want(t, 200)
+	set("000000000000000000000001", "disable").want(t, 404)
+	set("nonsense", "enable").want(t, 404)
+	if got := n.audited(id); !strings.Contains(got, "account.disabled") || !strings.Contains(got, "account.enabled") {
+		t.Errorf("the audit log has %q", got)
+	}
+}

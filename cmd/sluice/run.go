@@ -73,6 +73,7 @@ Every flag can also be set by the environment variable named beside it; the flag
 			decisionsCommand(term),
 			auditCommand(term),
 			keyCommand(term),
+			userCommand(term),
 			fileCommand(term),
 			checkCommand(term),
 			compactCommand(term),
