@@ -15,7 +15,7 @@ UNIT = $$($(GO) list ./... | grep -v '/e2e$$')
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 
-.PHONY: test build lint fmt vet staticcheck vuln toolchains unit faults torture sdk e2e wasm bench compare engines fuzz clean help
+.PHONY: test build lint fmt vet staticcheck vuln toolchains unit faults torture sdk e2e wasm bench compare engines soak fuzz clean help
 
 test: lint unit faults sdk e2e ## everything that must hold before a change lands
 
@@ -82,6 +82,9 @@ compare: ## a node beside PocketBase and bare servers, over HTTP: a quarter of a
 
 engines: toolchains ## a guest's call beside wazero alone, Extism, goja, OPA and CEL: three minutes
 	cd bench/engines && $(GO) run .
+
+soak: ## a good project beside a hostile one, ten minutes
+	cd bench && $(GO) run ./soak
 
 fuzz: ## every fuzz target for FUZZTIME each (default 10s)
 	@set -e; for package in $(UNIT); do \

@@ -4,6 +4,7 @@
 //
 //	compare     a node beside PocketBase and beside bare servers, row by row
 //	growth      what a request costs with more and more documents
+//	soak        a good project beside a hostile one
 //	engines     what a guest's call costs beside other engines
 //	bare        those bare servers
 //	pocketbase  PocketBase, and what fills it

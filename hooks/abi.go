@@ -32,6 +32,7 @@ func splitResult(r uint64) (no bool, ptr, size uint32) {
 const (
 	maxCodeBytes    = 64
 	maxMessageBytes = 500
+	maxReasonBytes  = 8 << 10  // of a no's text: code and message, however they are escaped, and members that nobody reads
 	maxClaimsBytes  = 2 << 10  // of claims, which travel in every access token
 	maxFilterBytes  = 16 << 10 // of a predicate
 	minStatus       = 400

@@ -68,6 +68,9 @@ func (in *instance) readAnswer(q *question, e *Event, result uint64) (Decision, 
 
 // parseReason reads the text of a no: {"code":…,"message":…,"status":…}. Members of other names are ignored.
 func parseReason(text []byte) (Decision, error) {
+	if len(text) > maxReasonBytes { // not even looked at: that is the host's time
+		return Decision{}, fmt.Errorf("reason: has %d bytes, at most %d are allowed", len(text), maxReasonBytes)
+	}
 	var d Decision
 	err := eachMember(text, func(key, value []byte) error {
 		switch string(key) {

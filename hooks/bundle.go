@@ -23,6 +23,8 @@ type Bundle struct {
 	config   []byte            // what guests get from config
 	readable map[string]string // collections that guests may read, each under its own name
 
+	longUntil atomic.Int64 // tick until which its calls begin in the lane, see instance.queue
+
 	// refs counts holders and calls; closing is its top bit. Once closing is set and the count is 0 it stays 0.
 	refs    atomic.Uint64
 	drained chan struct{} // closed when that moment comes

@@ -74,7 +74,7 @@ func runCompiler(in io.Reader) error {
 func engineConfig(kind wazero.RuntimeConfig, memoryPages uint32) wazero.RuntimeConfig {
 	return kind.
 		WithCoreFeatures(features).
-		WithMemoryLimitPages(memoryPages).
+		WithMemoryLimitPages(min(memoryPages+1, maxMemoryPages)). // one that is never given: see turn
 		WithDebugInfoEnabled(false)
 }
 

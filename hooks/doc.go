@@ -27,6 +27,11 @@
 // Fuel bounds every call, deterministically. The wall clock is a last resort: the watchdog, one goroutine of the host,
 // takes the fuel of guests that are overdue.
 //
+// # Long calls
+//
+// A call that goes on for long, by its fuel or by the clock, waits for a place in the host's lane, which has one for half of the processors. A short one never waits. So
+// guests that spin leave half of the machine to others, of however many bundles they are, and share the other half evenly among their bundles.
+//
 // # Scripts
 //
 // A module whose file ends in .js, .mjs, .ts or .mts is JavaScript, of whatever kind its source was. All scripts run on one engine, package quickjs, a guest module that is compiled once

@@ -91,3 +91,34 @@ func (b *Bundle) Pool() (idle, spent int) {
 	defer mod.mu.Unlock()
 	return len(mod.idle), len(mod.spent)
 }
+
+// Lane returns how many places for long calls are free; if none is, how many calls wait, negated.
+func (h *Host) Lane() int {
+	h.lane.mu.Lock()
+	defer h.lane.mu.Unlock()
+	n := h.lane.free
+	for _, row := range h.lane.waiting {
+		n -= len(row.calls)
+	}
+	return n
+}
+
+// FillLane takes every place, and returns what gives them back.
+func (h *Host) FillLane() (leave func()) {
+	n := h.Lane()
+	for range n {
+		h.lane.enter(new(Bundle), 0)
+	}
+	return func() {
+		for range n {
+			h.lane.leave()
+		}
+	}
+}
+
+// PassTicks lets the watchdog look n times.
+func (h *Host) PassTicks(n int64) {
+	for range n {
+		h.watch.look(h.watch.ticks.Add(1))
+	}
+}

@@ -30,6 +30,7 @@ type Host struct {
 	pools     pools
 	sessions  sync.Pool     // of *Session
 	scripts   scripts       // the engine of guests in JavaScript
+	lane      lane          // for calls that run for long
 	compiling chan struct{} // holds a token for each compiler process
 
 	mu      sync.Mutex
@@ -46,6 +47,7 @@ func NewHost(ctx context.Context, options Options) (*Host, error) {
 	defaults := h.options.defaultLimits()
 	h.ceiling = h.options.Ceiling.or(defaultCeiling.atLeast(defaults)).atLeast(defaults)
 	h.sessions.New = func() any { return new(Session) }
+	h.lane.free = max(1, goruntime.GOMAXPROCS(0)/2)
 	h.compiling = make(chan struct{}, max(1, goruntime.GOMAXPROCS(0)/2))
 	h.pools.limit, h.pools.modules = h.options.PoolBytes, make(map[*module]struct{})
 	kind := wazero.NewRuntimeConfigCompiler()

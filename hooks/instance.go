@@ -40,9 +40,15 @@ type instance struct {
 	fuel, total, depth api.MutableGlobal
 	budget             int64 // what the present call began with
 
-	due      atomic.Int64 // tick at which the present call is overdue; 0: the guest does not run
+	due      atomic.Int64 // tick at which the present call is overdue; 0: the guest does not run, or waits for a place in the lane
 	mu       sync.Mutex   // guards poisoned, and total between the watchdog and the end of a call
 	poisoned bool         // the watchdog has taken the present call's fuel
+
+	// How long the present call has run, see turn.
+	turns    int64         // slices that it has spent
+	begun    int64         // tick at which it began
+	inLane   bool          // it has a place
+	patience time.Duration // for which it may wait for one
 
 	// What host functions see of the present call.
 	requestID string
@@ -76,12 +82,12 @@ func (m *module) instantiate(ctx context.Context, from *state) (*instance, error
 	m.host.pools.makeRoom(m.base)
 	in := &instance{module: m, state: from, buffer: from.buffer, clock: epoch}
 	in.ctx = context.WithValue(context.Background(), instanceKey{}, in)
-	most := max(uint64(m.bundle.limits.MemoryPages)*wasmPage, uint64(len(from.image.Bytes())))
+	most := max(min(uint64(m.bundle.limits.MemoryPages), m.maxPages)*wasmPage, uint64(len(from.image.Bytes())))
 	var err error
 	if in.backing, err = from.image.Memory(most); err != nil {
 		return nil, fmt.Errorf("hooks: module %q cannot be instantiated: %w", m.name, err)
 	}
-	allocator := experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return in.backing })
+	allocator := experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return growth{in.backing, in} })
 	guest, err := m.host.engine.InstantiateModule(experimental.WithMemoryAllocator(ctx, allocator), m.code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		in.backing.Free()
@@ -171,6 +177,12 @@ func (in *instance) invoke(export string, params ...uint64) (uint64, error) {
 
 // call asks the guest about one event. It sets broken when the instance must not be used again.
 func (in *instance) call(q *question, e *Event) (Decision, error) {
+	d, err := in.judge(q, e)
+	in.endTurns()
+	return d, err
+}
+
+func (in *instance) judge(q *question, e *Event) (Decision, error) {
 	limits := &in.module.bundle.limits
 	fn, fuel, limit := in.policy, limits.PolicyFuel, limits.PolicyMillis
 	if q.function == exportHook {
@@ -185,8 +197,13 @@ func (in *instance) call(q *question, e *Event) (Decision, error) {
 	in.clock = max(e.Now*int64(time.Millisecond), epoch)
 	in.stack = [2]uint64{uint64(e.Op), uint64(size)}
 	in.begin(fuel, time.Duration(limit)*time.Millisecond)
+	in.patience = in.module.host.options.QueueTime
+	if err := in.queue(); err != nil {
+		in.stop()
+		return Decision{Budget: uint64(fuel)}, fmt.Errorf("hooks: module %q: %s: %w", in.module.name, q.function, err)
+	}
 	err = in.failure(q.function, fn.CallWithStack(in.ctx, in.stack[:]))
-	in.end()
+	in.stop()
 	spent := uint64(min(in.budget-in.left(), in.budget))
 	if err != nil {
 		in.broken = true
@@ -210,13 +227,20 @@ func (in *instance) begin(fuel int64, limit time.Duration) {
 	in.random = nil
 	in.logLines = 0
 	in.hostCalls, in.hostBytes, in.hostErr = 0, 0, nil
+	in.beginTurns(in.module.host.options.InitTime) // a call is less patient
 	watch := in.module.host.watch
 	in.due.Store(watch.due(limit))
 	watch.notice()
 }
 
-// end stops the clock and lets go of what was borrowed for a call.
+// end is the end of what is no call.
 func (in *instance) end() {
+	in.stop()
+	in.endTurns()
+}
+
+// stop stops the clock and lets go of what was borrowed for a call.
+func (in *instance) stop() {
 	in.mu.Lock()
 	in.due.Store(0)
 	in.poisoned = false

@@ -19,16 +19,17 @@ import (
 
 // module is one compiled guest of one bundle and the pool of its instances.
 type module struct {
-	host    *Host
-	bundle  *Bundle
-	name    string
-	code    wazero.CompiledModule
-	globals []string // exports of the guest's own mutable globals
-	memory  []byte   // what its data segments make; nil once selfTest has used it
-	state   *state   // what every call begins with; nil until selfTest
-	report  ModuleReport
-	stack   uint64  // how deep it may go, by the bounds of package meter
-	script  *script // nil: the guest is a module of its own
+	host     *Host
+	bundle   *Bundle
+	name     string
+	code     wazero.CompiledModule
+	globals  []string // exports of the guest's own mutable globals
+	maxPages uint64   // of memory, by its own declaration
+	memory   []byte   // what its data segments make; nil once selfTest has used it
+	state    *state   // what every call begins with; nil until selfTest
+	report   ModuleReport
+	stack    uint64  // how deep it may go, by the bounds of package meter
+	script   *script // nil: the guest is a module of its own
 
 	// permits bounds how many instances are in use; whoever holds one may take an instance from idle or make one.
 	permits chan struct{}
@@ -66,6 +67,10 @@ func (b *Bundle) compile(ctx context.Context, name string, code []byte) (*module
 	if err != nil {
 		return refuse(err, "%v", err)
 	}
+	maxPages, err := addTurn(parsed)
+	if err != nil {
+		return refuse(err, "%v", err)
+	}
 	rewritten := parsed.Encode()
 	if h.options.Compiler != nil && !h.options.Interpreter {
 		if err := h.compileApart(ctx, rewritten); err != nil {
@@ -80,7 +85,7 @@ func (b *Bundle) compile(ctx context.Context, name string, code []byte) (*module
 	if err != nil {
 		return refuse(err, "does not compile: %v", err)
 	}
-	mod := &module{host: h, bundle: b, name: name, code: compiled, globals: guestGlobals(parsed), memory: memory, base: baseBytes(parsed), report: report, stack: stackBytes, permits: make(chan struct{}, h.options.Instances)}
+	mod := &module{host: h, bundle: b, name: name, code: compiled, globals: guestGlobals(parsed), maxPages: maxPages, memory: memory, base: baseBytes(parsed), report: report, stack: stackBytes, permits: make(chan struct{}, h.options.Instances)}
 	for _, export := range []string{exportVersion, exportAlloc} {
 		if err := mod.requires(export); err != nil {
 			mod.close()

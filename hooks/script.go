@@ -112,7 +112,7 @@ func (b *Bundle) script(ctx context.Context, decl Module, text []byte) (*module,
 		return nil, err
 	}
 	return &module{
-		host: h, bundle: b, name: decl.Name, code: engine.code, globals: engine.globals, base: engine.base, stack: engine.stack,
+		host: h, bundle: b, name: decl.Name, code: engine.code, globals: engine.globals, maxPages: engine.maxPages, base: engine.base, stack: engine.stack,
 		report:  ModuleReport{Name: decl.Name, Bytes: len(text), Imports: []string{}, Exports: []string{}}, // there is nothing to import
 		permits: make(chan struct{}, h.options.Instances), script: &script{file: decl.File, text: text},
 	}, nil

@@ -148,3 +148,23 @@ func TestRun(t *testing.T) {
 		}
 	})
 }
+
+func TestAConnectionMayAskLessOften(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	defer server.Close()
+	run := Run{Addr: server.Listener.Addr().String(), Connections: 2, Duration: 300 * time.Millisecond, Every: 100 * time.Millisecond, Status: AnyStatus,
+		Requests: func(int) Requests {
+			return func(dst []byte) []byte { return append(dst, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"...) }
+		}}
+	result, err := run.Do()
+	if err != nil {
+		t.Fatalf("an answer of any status is a good one: %v", err)
+	}
+	if n := result.Requests; n < 2 || n > 8 {
+		t.Errorf("%d requests of 2 connections that ask every third of the time", n)
+	}
+	run.Status = 200
+	if _, err := run.Do(); err == nil {
+		t.Error("a teapot is taken for a good answer")
+	}
+}

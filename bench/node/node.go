@@ -105,21 +105,13 @@ func (b *Binary) Create(ctx context.Context, dir string, fields ...string) (*Pro
 		return nil, err
 	}
 	defer func() { _ = s.Kill() }()
-	file := filepath.Join(dir, "bench.yaml")
 	more := ""
 	for _, f := range fields {
 		more += "      - " + f + "\n"
 	}
-	if err := os.WriteFile(file, fmt.Appendf(nil, projectFile, more), 0o600); err != nil {
-		return nil, err
-	}
-	out, err := b.command(ctx, "project", "apply", file, "--dir", dir, "--json")
+	p, err := b.Apply(ctx, dir, fmt.Sprintf(projectFile, more))
 	if err != nil {
 		return nil, err
-	}
-	p := &Project{}
-	if err := json.Unmarshal(out, p); err != nil || p.Key == "" || p.Secret == "" {
-		return nil, fmt.Errorf("project apply printed %q", out)
 	}
 	body, err := load.One(s.Addr, 201, p.account(nil, "signup"))
 	if err != nil {
@@ -133,6 +125,29 @@ func (b *Binary) Create(ctx context.Context, dir string, fields ...string) (*Pro
 	}
 	p.UserID = account.UserID
 	return p, s.Stop()
+}
+
+// Apply makes a project on the node that runs on dir, of the text of a project file.
+func (b *Binary) Apply(ctx context.Context, dir, text string) (*Project, error) {
+	file := filepath.Join(dir, "bench.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	out, err := b.command(ctx, "project", "apply", file, "--dir", dir, "--json")
+	if err != nil {
+		return nil, err
+	}
+	p := &Project{}
+	if err := json.Unmarshal(out, p); err != nil || p.Key == "" || p.Secret == "" {
+		return nil, fmt.Errorf("project apply printed %q", out)
+	}
+	return p, nil
+}
+
+// DeployTo puts a bundle into a project of the node that runs on dir.
+func (b *Binary) DeployTo(ctx context.Context, dir string, p *Project, bundle string) error {
+	_, err := b.command(ctx, "bundle", "deploy", bundle, "--project", p.ID, "--dir", dir)
+	return err
 }
 
 // BuildBundle copies a bundle in C to dir, with the SDK's header beside it, and builds it there.
@@ -154,7 +169,7 @@ func (b *Binary) Deploy(ctx context.Context, dir string, p *Project, bundle stri
 		return err
 	}
 	defer func() { _ = s.Kill() }()
-	if _, err := b.command(ctx, "bundle", "deploy", bundle, "--project", p.ID, "--dir", dir); err != nil {
+	if err := b.DeployTo(ctx, dir, p, bundle); err != nil {
 		return err
 	}
 	return s.Stop()
@@ -274,6 +289,12 @@ func (p *Project) Get(dst []byte, i int) []byte {
 // Newest asks for the n newest documents.
 func (p *Project) Newest(dst []byte, n int) []byte {
 	return append(p.head(dst, "GET", fmt.Sprintf("/api/data/posts?limit=%d", n), p.Key, ""), "\r\n"...)
+}
+
+// List asks for the newest documents of any collection.
+func (p *Project) List(dst []byte, collection string) []byte {
+	dst = append(append(dst, "GET /api/data/"...), collection...)
+	return append(p.headers(dst, p.Key, ""), "\r\n"...)
 }
 
 // Where asks for the 20 newest documents that match a condition, as a query string has it.

@@ -121,6 +121,9 @@ func (i *Image) mappedMemory(max uint64) (Memory, error) {
 	return m, nil
 }
 
+// populateBytes is from which size on what a memory grows by is made at once.
+const populateBytes = 1 << 20
+
 func (m *mapped) Reallocate(size uint64) []byte {
 	if size > uint64(len(m.space)) {
 		return nil
@@ -128,6 +131,11 @@ func (m *mapped) Reallocate(size uint64) []byte {
 	if size > m.size {
 		if err := unix.Mprotect(m.space[m.size:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
 			return nil
+		}
+		if size-m.size >= populateBytes {
+			// Many faults would be taken in the guest's code, where no collection of garbage can begin; here one can. It may
+			// fail, as on an older kernel: then they are taken there.
+			_ = unix.Madvise(m.space[m.size:size], unix.MADV_POPULATE_WRITE)
 		}
 		m.size = size
 	}

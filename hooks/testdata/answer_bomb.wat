@@ -1,5 +1,5 @@
-;; The largest reason that there can be, all in one message.
-;; expect: contract message: has
+;; The largest answer that there can be, as a reason.
+;; expect: contract reason: has
 (module
   (memory (export "memory") 8)
   (func (export "abi_version") (result i32) (i32.const 1))
