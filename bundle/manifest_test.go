@@ -23,7 +23,7 @@ func TestTheDocumentedManifestIsOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(m.Config) != `{"maxPrice":100}` || m.Limits.PolicyFuel != 50_000_000 || len(m.Grants.Read) != 2 || len(m.Bindings) != 5 {
+	if string(m.Config) != `{"maxPrice":100}` || m.Limits.PolicyFuel != 50_000_000 || len(m.Grants.Read) != 2 || len(m.Bindings) != 6 {
 		t.Errorf("%+v", m)
 	}
 	wire, err := json.Marshal(m)

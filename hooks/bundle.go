@@ -156,7 +156,7 @@ func (b *Bundle) HasPolicy(collection string, op Op) bool {
 	return r != nil && op < opEnd && len(r.policies[op]) > 0
 }
 
-// HasHook reports whether any hook is bound to op on collection; with OpSignup or OpClaims on Users, whether the event of that name is
+// HasHook reports whether any hook is bound to op on collection; with OpSignup or OpClaims on Users, and OpUpload on Files, whether the event of that name is
 // bound. It allocates nothing.
 func (b *Bundle) HasHook(collection string, op Op) bool {
 	r := b.routes[collection]

@@ -16,11 +16,11 @@ const (
 	OpFilter Op = 5 // filters only: what may a list find?
 	OpSignup Op = 6 // beforeSignup only
 	OpClaims Op = 7 // claims only
-	// 8 is reserved for uploads.
+	OpUpload Op = 8 // beforeUpload only
 )
 
 // opEnd is one past the last operation; it sizes tables indexed by Op.
-const opEnd = 8
+const opEnd = 9
 
 // String returns the operation's name in events and manifests, or "op(N)".
 func (op Op) String() string {
@@ -39,6 +39,8 @@ func (op Op) String() string {
 		return "signup"
 	case OpClaims:
 		return "claims"
+	case OpUpload:
+		return "upload"
 	}
 	return "op(" + strconv.Itoa(int(op)) + ")"
 }
@@ -53,7 +55,7 @@ type Event struct {
 	UserID     string   // empty: nobody is logged in (null in the event)
 	Claims     []byte   // JSON object of the caller's token; nil: {}
 	Before     []byte   // stored document, or the profile of the user whose claims are asked; nil: null (insert, read, filter, signup)
-	After      []byte   // document or profile as it would be stored; nil: null (delete, read, filter, claims)
+	After      []byte   // document or profile as it would be stored, or the file that is announced; nil: null (delete, read, filter, claims)
 	Documents  [][]byte // OpRead only: the documents of one page, in order
 	Now        int64    // Unix milliseconds; the only clock a guest has
 	RequestID  string   // also seeds the only randomness a guest has

@@ -91,6 +91,7 @@ func TestManifestValidateReportsEveryProblem(t *testing.T) {
 			{Module: "a", Event: "beforeSignup", Collections: []string{"c"}},
 			{Module: "a", Event: "claims", Collections: []string{"users"}},
 			{Module: "a", Event: "claims"},
+			{Module: "a", Event: "beforeUpload", Collections: []string{"users"}},
 		},
 		Limits: hooks.Limits{HostCalls: -1},
 		Grants: hooks.Grants{Read: []string{"c", "c"}},
@@ -105,15 +106,15 @@ func TestManifestValidateReportsEveryProblem(t *testing.T) {
 		`bindings[0].module: no module is named "b"`, `bindings[1].event: "afterInsert"`, `bindings[2].operations[0]: "drop"`,
 		`bindings[3].operations[1]: "read" is named twice`, "bindings[4].operations: only a policy", "bindings[5].collections: at least one",
 		"bindings[6].collections[0]: a name", `bindings[6].collections[2]: "c" is named twice`,
-		"bindings[7].operations: only a policy", "bindings[8].collections: beforeSignup is about users only", "bindings[10].event: claims is bound twice",
+		"bindings[7].operations: only a policy", "bindings[8].collections: beforeSignup is about users only", "bindings[10].event: claims is bound twice", "bindings[11].collections: beforeUpload is about files only",
 		"limits.hostCalls: is negative", `grants.read[1]: "c" is named twice`, "config: has 65544 bytes as JSON",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing %q in\n%v", want, err)
 		}
 	}
-	if n := strings.Count(err.Error(), "\n") + 1; n != 18 {
-		t.Errorf("%d problems, want 18:\n%v", n, err)
+	if n := strings.Count(err.Error(), "\n") + 1; n != 19 {
+		t.Errorf("%d problems, want 19:\n%v", n, err)
 	}
 	sound := Manifest()
 	if err := sound.Validate(); err != nil {

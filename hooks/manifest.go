@@ -15,13 +15,17 @@ const (
 	EventBeforeDelete = "beforeDelete"
 	EventBeforeSignup = "beforeSignup"
 	EventClaims       = "claims"
+	EventBeforeUpload = "beforeUpload"
 )
 
 // eventNames lists them for messages.
-const eventNames = "policy, filter, beforeInsert, beforeUpdate, beforeDelete, beforeSignup, claims"
+const eventNames = "policy, filter, beforeInsert, beforeUpdate, beforeDelete, beforeSignup, claims, beforeUpload"
 
 // Users is the collection of accounts. The events beforeSignup and claims are about it alone.
 const Users = "users"
+
+// Files is what the event beforeUpload is about; it is no collection, and one of that name has nothing to do with it.
+const Files = "files"
 
 // Manifest says which modules a bundle holds and when each of them is asked. It is the content of sluice.hooks.yaml.
 // Bindings are obeyed in the order in which they are written.
@@ -49,7 +53,7 @@ type Binding struct {
 	Module      string   `json:"module" yaml:"module"`                               // a Module's Name
 	Event       string   `json:"event" yaml:"event"`                                 // one of the Event constants
 	Operations  []string `json:"operations,omitempty" yaml:"operations,omitempty"`   // policy only: insert, update, delete, read; empty: all but read
-	Collections []string `json:"collections,omitempty" yaml:"collections,omitempty"` // at least one name; of beforeSignup and claims, none or users
+	Collections []string `json:"collections,omitempty" yaml:"collections,omitempty"` // at least one name; of beforeSignup and claims, none or users; of beforeUpload, none or files
 }
 
 // Caps on a manifest. They are far above any use and keep the tables that are built from one small.
@@ -120,9 +124,9 @@ func (m *Manifest) Validate() error {
 		switch {
 		case b.Event == EventClaims && claims:
 			bad("bindings[%d].event: claims is bound twice; one guest says what is in a token", i)
-		case b.aboutUsers():
-			if len(b.Collections) > 0 && !slices.Equal(b.Collections, []string{Users}) {
-				bad("bindings[%d].collections: %s is about %s only; leave the collections out", i, b.Event, Users)
+		case b.about() != "":
+			if len(b.Collections) > 0 && !slices.Equal(b.Collections, []string{b.about()}) {
+				bad("bindings[%d].collections: %s is about %s only; leave the collections out", i, b.Event, b.about())
 			}
 		case len(b.Collections) == 0:
 			bad("bindings[%d].collections: at least one collection is needed", i)
@@ -178,6 +182,8 @@ func (b *Binding) slots() (function string, ops []Op, err error) {
 		ops = []Op{OpSignup}
 	case EventClaims:
 		ops = []Op{OpClaims}
+	case EventBeforeUpload:
+		ops = []Op{OpUpload}
 	default:
 		return "", nil, fmt.Errorf("event: %q is not one of %s", b.Event, eventNames)
 	}
@@ -190,13 +196,21 @@ func (b *Binding) slots() (function string, ops []Op, err error) {
 	return function, ops, nil
 }
 
-// aboutUsers reports whether the event is about accounts, and not about documents of a collection.
-func (b *Binding) aboutUsers() bool { return b.Event == EventBeforeSignup || b.Event == EventClaims }
+// about returns what the event is about where it is not about documents of a collection that the manifest names.
+func (b *Binding) about() string {
+	switch b.Event {
+	case EventBeforeSignup, EventClaims:
+		return Users
+	case EventBeforeUpload:
+		return Files
+	}
+	return ""
+}
 
 // collections returns where the event happens.
 func (b *Binding) collections() []string {
-	if b.aboutUsers() {
-		return []string{Users}
+	if about := b.about(); about != "" {
+		return []string{about}
 	}
 	return b.Collections
 }

@@ -23,6 +23,7 @@ var questions = map[string]*[opEnd]question{
 		OpDelete: {exportHook, EventBeforeDelete, hookStatus},
 		OpSignup: {exportHook, EventBeforeSignup, hookStatus},
 		OpClaims: {exportHook, EventClaims, policyStatus},
+		OpUpload: {exportHook, EventBeforeUpload, hookStatus},
 	},
 }
 

@@ -26,7 +26,7 @@ type script struct {
 }
 
 // scriptEvents are the exports of a script, each named as the event that it answers; bit i of what load returns is the i-th.
-var scriptEvents = []string{EventPolicy, EventBeforeInsert, EventBeforeUpdate, EventBeforeDelete, EventFilter, EventBeforeSignup, EventClaims}
+var scriptEvents = []string{EventPolicy, EventBeforeInsert, EventBeforeUpdate, EventBeforeDelete, EventFilter, EventBeforeSignup, EventClaims, EventBeforeUpload}
 
 // maxScriptBytes bounds a script. The engine's memory must hold its text and what it becomes.
 const maxScriptBytes = 1 << 20

@@ -137,6 +137,13 @@ func (s *Session) Claims(ctx context.Context, e *Event) (Decision, error) {
 	return s.Hook(ctx, e)
 }
 
+// Upload asks every hook that stands before an upload, in manifest order. After is what is known of the file before its bytes are:
+// name, contentType, size, visibility. It can be refused and not rewritten. Operation and collection of the event are set.
+func (s *Session) Upload(ctx context.Context, e *Event) (Decision, error) {
+	e.Op, e.Collection = OpUpload, Files
+	return s.Hook(ctx, e)
+}
+
 // ask asks one guest.
 func (s *Session) ask(ctx context.Context, mod *module, q *question, e *Event) (Decision, error) {
 	var begun time.Time

@@ -343,6 +343,7 @@ func TestFiltersAndClaims(t *testing.T) {
 		{hooks.EventClaims, `{"role":"` + strings.Repeat("x", 2048) + `"}`, "", "at most 2048"},
 		{hooks.EventBeforeSignup, `{"a":1}`, `{"a":1}`, ""},
 		{hooks.EventBeforeSignup, `7`, "", "is not a JSON object"},
+		{hooks.EventBeforeUpload, `{"a":1}`, "", "has no value to give on upload"},
 	} {
 		guest := Guest{Policy: Answer(false, len(test.text)), Hook: Answer(false, len(test.text)), Data: test.text}
 		d, err := Ask(t, load(t, host, guest.Wasm()), nil, insert(`{}`), test.event)
@@ -351,7 +352,7 @@ func TestFiltersAndClaims(t *testing.T) {
 			t.Errorf("%s answered by %.60s: %+v, %v", test.event, test.text, d, err)
 		}
 	}
-	for event, status := range map[string]int{hooks.EventFilter: 403, hooks.EventClaims: 403, hooks.EventBeforeSignup: 422} {
+	for event, status := range map[string]int{hooks.EventFilter: 403, hooks.EventClaims: 403, hooks.EventBeforeSignup: 422, hooks.EventBeforeUpload: 422} {
 		if d, err := Ask(t, load(t, host, Guest{}.Wasm()), nil, insert(`{}`), event); err != nil || d.Allow || d.Status != status {
 			t.Errorf("%s: %+v, %v", event, d, err)
 		}

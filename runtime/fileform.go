@@ -70,6 +70,7 @@ type formUpload struct {
 	visibility  string
 	reservation *project.Reservation // of the file, once it was met
 	reserved    bool                 // it is stored
+	hooked      bool                 // hooks were asked about it
 	lease       *blobs.Lease
 }
 
@@ -106,6 +107,8 @@ func (u *formUpload) file() (*project.File, error) {
 		switch name := part.FormName(); {
 		case name == "file" && u.reservation == nil:
 			err = u.receive(part)
+		case name == "visibility" && u.hooked: // whether it may come was said of a file that may be seen by others
+			err = errUnexpectedField.saying("Send visibility before the file.")
 		case name == "visibility" && u.visibility == "":
 			err = u.readVisibility(part)
 		default:
@@ -163,7 +166,12 @@ func (u *formUpload) receive(part *multipart.Part) error {
 	}
 	u.reservation = v
 	limit := r.state.Config.Files.MaxBytes
-	if r.state.Config.Files.TotalBytes > 0 {
+	if u.hooked = r.asksUploads() || r.state.Config.Files.Upload == project.UploadHook; u.hooked {
+		if v.Private, err = r.isPrivate(u.visibility); err != nil {
+			return err
+		}
+	}
+	if u.hooked || r.state.Config.Files.TotalBytes > 0 {
 		v.Size = u.most
 		if err := r.reserve(v, u.least); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluice-edge/sluice/blobs"
+	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/kv/jsondoc"
 	"github.com/sluice-edge/sluice/runtime/auth"
@@ -29,12 +30,20 @@ func mayHaveFiles(r *request) error {
 	switch {
 	case r.role == auth.RoleSecret:
 		return nil
-	case r.state.Config.Files.Upload != project.UploadUsers:
+	case r.state.Config.Files.Upload == project.UploadSecret:
 		return errKeySecretRequired
 	case r.user.UserID == "":
 		return errTokenForWrite
 	}
 	return nil
+}
+
+// mayUpload is mayHaveFiles for what stores a file. Where a hook says who may, it is asked when room is reserved.
+func mayUpload(r *request) error {
+	if r.state.Config.Files.Upload == project.UploadHook {
+		return nil
+	}
+	return mayHaveFiles(r)
 }
 
 func needSecret(r *request) error {
@@ -50,6 +59,15 @@ func (r *request) ownsFile(owner string) error {
 		return nil
 	}
 	return errFileDenied
+}
+
+// ownsUpload holds a caller to uploads that were asked for in the same name. Who may upload without one knows the upload by its
+// path, which nobody can guess.
+func (r *request) ownsUpload(owner string) error {
+	if r.role == auth.RoleSecret || owner == r.user.UserID && r.state.Config.Files.Upload == project.UploadHook {
+		return nil
+	}
+	return r.ownsFile(owner)
 }
 
 // owner is whom a new file belongs to.
@@ -99,21 +117,55 @@ func (r *request) isPrivate(visibility string) (bool, error) {
 	return false, errFileVisibility
 }
 
-// reserve stores a reservation of v.Size bytes, or of what is left if that is enough for least.
+// reserve stores a reservation of v.Size bytes, or of what is left if that is enough for least, once the project's hooks have
+// let the file come.
 func (r *request) reserve(v *project.Reservation, least int64) error {
 	ctx, cancel := r.during(r.server.opt.Timeout)
 	defer cancel()
-	var conflict *kv.ConflictError
-	for wanted := v.Size; ; v.Size = wanted {
+	wanted := v.Size
+	rev, err := r.project.WriteFiles(ctx, func() (*kv.Batch, error) {
+		defer r.closeSnapshot()
+		v.Size = wanted
+		if err := r.judgeUpload(v); err != nil {
+			return nil, err
+		}
 		if err := r.beginBatch(); err != nil {
-			return err
+			return nil, err
 		}
-		err := r.project.Reserve(ctx, &r.batch, r.state, v, least)
-		if !errors.As(err, &conflict) {
-			return err
-		}
-		r.state = r.project.State() // the rules have changed
+		r.addReads()
+		return &r.batch, r.project.Reserve(&r.batch, r.state, v, least)
+	})
+	v.Rev = rev
+	return err
+}
+
+// asksUploads reports whether the project's bundle has a say in uploads.
+func (r *request) asksUploads() bool { return r.state.AsksHook(hooks.Files, hooks.OpUpload) }
+
+// judgeUpload takes the project's present rules, and asks its hooks about a file of which there are no bytes yet.
+func (r *request) judgeUpload(v *project.Reservation) error {
+	if err := r.holdState(); err != nil {
+		return err
 	}
+	r.reader.begin()
+	switch {
+	case !r.asksUploads():
+		if r.role != auth.RoleSecret && r.state.Config.Files.Upload == project.UploadHook {
+			return errUploadNoHook
+		}
+		return nil
+	case r.state.BundleErr != nil:
+		return errBundleDown.because(r.state.BundleErr)
+	}
+	f := project.File{Private: v.Private}
+	ev := r.caller(hooks.OpUpload, hooks.Files)
+	after := append([]byte(nil), `{"name":`...)
+	after = jsondoc.AppendString(after, v.Name)
+	after = appendMember(after, "contentType", jsondoc.AppendString(nil, v.Type))
+	after = appendMember(after, "size", strconv.AppendInt(nil, v.Size, 10))
+	ev.After = append(appendMember(after, "visibility", jsondoc.AppendString(nil, f.Visibility())), '}')
+	d, err := r.session.Upload(r.context(), &ev)
+	return r.judged("upload", errUploadRejected, errUploadFailed, &d, err)
 }
 
 // settle commits the record of a file whose bytes are durable, and ends its reservation. It returns the record, which is
@@ -124,7 +176,7 @@ func (r *request) settle(lease *blobs.Lease, v *project.Reservation, kind string
 	now := project.Timestamp(r.server.now())
 	f := &project.File{ID: v.ID, Key: v.Key, Name: v.Name, Hash: lease.Hash, Size: lease.Size, Type: kind, Owner: v.Owner, Private: v.Private, Created: now, Updated: now}
 	var before *project.File
-	err := r.project.WriteFiles(ctx, func() (*kv.Batch, error) {
+	_, err := r.project.WriteFiles(ctx, func() (*kv.Batch, error) {
 		r.state = r.project.State()
 		var held *project.Reservation
 		if reserved {
@@ -250,7 +302,7 @@ func confirmUpload(r *request) error {
 	f, err := r.project.FindFile(key)
 	switch {
 	case err == nil:
-		if err := r.ownsFile(f.Owner); err != nil {
+		if err := r.ownsUpload(f.Owner); err != nil {
 			return err
 		}
 		if apart(f.Size, size) {
@@ -259,7 +311,7 @@ func confirmUpload(r *request) error {
 	case errors.Is(err, kv.ErrNotFound):
 		if f, err = r.confirm(key, size); errors.Is(err, errUploadPending) {
 			// Perhaps a twin of this request was faster, and nothing waits any more because it is a file.
-			if twin, lookup := r.project.FindFile(key); lookup == nil && r.ownsFile(twin.Owner) == nil {
+			if twin, lookup := r.project.FindFile(key); lookup == nil && r.ownsUpload(twin.Owner) == nil {
 				f, err = twin, nil
 			}
 		}
@@ -283,7 +335,7 @@ func (r *request) confirm(key string, size int64) (*project.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.ownsFile(v.Owner); err != nil {
+	if err := r.ownsUpload(v.Owner); err != nil {
 		return nil, err
 	}
 	ctx, cancel := r.during(project.UploadTime)

@@ -209,9 +209,13 @@ func (r *request) guestFailed(e *Error, cause error) error {
 	case errors.Is(cause, hooks.ErrBusy), errors.Is(cause, hooks.ErrTimeout):
 		e = errGuestBusy
 	}
+	about := hooks.Files
+	if r.collection != nil {
+		about = r.collection.Name
+	}
 	if held, due := r.server.guestFails.due(r.start); due {
 		r.server.log.LogAttrs(r.context(), slog.LevelWarn, "guest failed", slog.String("request_id", string(r.id[:])),
-			slog.String("project", r.project.ID), slog.String("collection", r.collection.Name), slog.Any("error", cause), slog.Uint64("held_back", held))
+			slog.String("project", r.project.ID), slog.String("collection", about), slog.Any("error", cause), slog.Uint64("held_back", held))
 	}
 	failed := e.because(cause)
 	failed.guest = r.lastAsked()

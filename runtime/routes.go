@@ -36,6 +36,7 @@ var (
 	stageAccounts   = stage{"accounts", accountsEnabled}
 	stageAdmin      = stage{"token", checkAdminToken}
 	stageFiles      = stage{"files", mayHaveFiles}
+	stageUpload     = stage{"upload", mayUpload}
 	stageSecret     = stage{"secret", needSecret}
 	stageProject    = stage{"project", actAsProject}
 
@@ -49,7 +50,9 @@ var (
 	batchW   = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageLimits, stageSize, stageUser}
 	dataW    = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageLimits, stageSize, stageNotUsers, stageUser, stageCollection}
 	dataAsk  = dataW
-	fileUp   = []stage{stageHeaders, stageKey, stageOrigin, stageLimits, stageUser, stageFiles}
+	fileUp   = []stage{stageHeaders, stageKey, stageOrigin, stageLimits, stageUser, stageUpload}
+	fileUpW  = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageLimits, stageSize, stageUser, stageUpload}
+	fileR    = []stage{stageHeaders, stageKey, stageOrigin, stageLimits, stageUser, stageFiles}
 	fileW    = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageLimits, stageSize, stageUser, stageFiles}
 	fileAll  = []stage{stageHeaders, stageKey, stageOrigin, stageLimits, stageSecret}
 )
@@ -91,10 +94,10 @@ func publicRoutes() []route {
 		{"POST", "/api/batch", batchW, writeBatch},
 
 		{"POST", "/api/storage/upload", fileUp, uploadFile},
-		{"POST", "/api/storage/upload-request", fileW, requestUpload},
-		{"POST", "/api/storage/upload-confirm", fileW, confirmUpload},
+		{"POST", "/api/storage/upload-request", fileUpW, requestUpload},
+		{"POST", "/api/storage/upload-confirm", fileUpW, confirmUpload},
 		{"POST", "/api/storage/signed-url", fileW, signFile},
-		{"GET", "/api/storage/files", fileUp, listFiles},
+		{"GET", "/api/storage/files", fileR, listFiles},
 		{"DELETE", "/api/storage/file", fileW, deleteFile},
 		{"DELETE", "/api/storage/all", fileAll, deleteFiles},
 		{"GET", "/files/{project}/{name}", open, getFile},

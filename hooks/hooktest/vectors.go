@@ -130,11 +130,13 @@ func Ask(t testing.TB, bundle *hooks.Bundle, stored Documents, event *hooks.Even
 		ask = session.Signup
 	case hooks.EventClaims:
 		ask = session.Claims
+	case hooks.EventBeforeUpload:
+		ask = session.Upload
 	}
 	return ask(context.Background(), event)
 }
 
-// Manifest binds the module guest, of file guest.wasm, to every event of Collection and of accounts.
+// Manifest binds the module guest, of file guest.wasm, to every event of Collection, of accounts and of files.
 func Manifest() hooks.Manifest {
 	all := []string{Collection}
 	return hooks.Manifest{
@@ -147,6 +149,7 @@ func Manifest() hooks.Manifest {
 			{Module: "guest", Event: hooks.EventFilter, Collections: all},
 			{Module: "guest", Event: hooks.EventBeforeSignup},
 			{Module: "guest", Event: hooks.EventClaims},
+			{Module: "guest", Event: hooks.EventBeforeUpload},
 		},
 		Grants: hooks.Grants{Read: []string{"posts", "members", "comments"}},
 		Config: hooks.Config(`{"site":"demo"}`),
@@ -179,7 +182,7 @@ func DecodeEvent(t testing.TB, text []byte) (*hooks.Event, string) {
 	if wire.Caller.UserID != nil {
 		e.UserID = *wire.Caller.UserID
 	}
-	for op := hooks.OpInsert; op <= hooks.OpClaims; op++ {
+	for op := hooks.OpInsert; op <= hooks.OpUpload; op++ {
 		if op.String() == wire.Op {
 			e.Op = op
 		}

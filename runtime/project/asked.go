@@ -48,6 +48,8 @@ func newAsked(m *hooks.Manifest) asked {
 			add(a.hooks, []string{Users}, hooks.OpSignup)
 		case hooks.EventClaims:
 			add(a.hooks, []string{Users}, hooks.OpClaims)
+		case hooks.EventBeforeUpload:
+			add(a.hooks, []string{hooks.Files}, hooks.OpUpload)
 		}
 	}
 	return a
@@ -60,7 +62,7 @@ func (s *State) AsksPolicy(collection string, op hooks.Op) bool {
 }
 
 // AsksHook reports whether the deployed bundle binds a hook to op on a collection; of accounts, which are Users, with OpSignup
-// and OpClaims. It does not allocate.
+// and OpClaims, and of files, which are hooks.Files, with OpUpload. It does not allocate.
 func (s *State) AsksHook(collection string, op hooks.Op) bool {
 	return s.asked.everything || s.asked.hooks[collection]&(1<<op) != 0
 }
@@ -69,6 +71,9 @@ func (s *State) AsksHook(collection string, op hooks.Op) bool {
 // was deployed to prevent. It refuses grants likewise of what is not there.
 func refuseUnasked(m *hooks.Manifest, cfg *Config) error {
 	for _, b := range m.Bindings {
+		if b.Event == hooks.EventBeforeUpload {
+			continue // a secret key may always upload, and the hook is asked for it too
+		}
 		if b.Event == hooks.EventBeforeSignup || b.Event == hooks.EventClaims {
 			if !cfg.Auth.Enabled {
 				return fmt.Errorf("module %q is bound to the event %q, which never happens: the project has no accounts (auth.enabled)", b.Module, b.Event)

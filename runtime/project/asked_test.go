@@ -63,6 +63,7 @@ func TestRefuseUnasked(t *testing.T) {
 		{"a filter", hooks.Binding{Event: hooks.EventFilter, Collections: []string{"posts"}}, nil, false, ""},
 		{"signups", hooks.Binding{Event: hooks.EventBeforeSignup}, []string{"users", "posts"}, false, ""},
 		{"claims", hooks.Binding{Event: hooks.EventClaims, Collections: []string{Users}}, nil, false, ""},
+		{"uploads", hooks.Binding{Event: hooks.EventBeforeUpload}, nil, true, ""},
 		{"claims of nobody", hooks.Binding{Event: hooks.EventClaims}, nil, true, "never happens"},
 		{"a policy on accounts", hooks.Binding{Event: hooks.EventPolicy, Collections: []string{Users}}, nil, false, "is never asked"},
 		{"a filter on accounts", hooks.Binding{Event: hooks.EventFilter, Collections: []string{Users}}, nil, false, "is never asked"},

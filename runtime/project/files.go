@@ -42,14 +42,10 @@ func addFiles(b *kv.Batch, cfg *Config, bytes int64) {
 // FileBytes returns what the project's files take together, with what is reserved for uploads.
 func FileBytes(snap *kv.Snapshot) int64 { return -snap.Counter(counterFiles) }
 
-// needConfig makes a batch rest on the rules under which it was built, the quota among them.
-func needConfig(b *kv.Batch, st *State) {
-	b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedSetting, Name: SettingConfig, Rev: st.ConfigRev})
-}
-
-// Reserve stores a reservation and takes its room. least is what the file takes at any rate, v.Size what it may take at
-// most: if there is less left than v.Size but enough for least, what is left is reserved. Errors: *FileQuotaError, kv's.
-func (p *Project) Reserve(ctx context.Context, b *kv.Batch, st *State, v *Reservation, least int64) error {
+// Reserve adds a reservation to a batch, and its room. least is what the file takes at any rate, v.Size what it may take at
+// most: if there is less left than v.Size but enough for least, what is left is reserved. The batch must rest on st's rules.
+// Errors: *FileQuotaError, kv's.
+func (p *Project) Reserve(b *kv.Batch, st *State, v *Reservation, least int64) error {
 	if limit := st.Config.Files.TotalBytes; limit > 0 {
 		snap, err := p.DB.Snapshot()
 		if err != nil {
@@ -67,19 +63,15 @@ func (p *Project) Reserve(ctx context.Context, b *kv.Batch, st *State, v *Reserv
 		}
 		v.Size = min(v.Size, left)
 	}
-	needConfig(b, st)
 	b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: Uploads, ID: v.ID})
 	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpPut, Collection: Uploads, ID: v.ID, Value: v.append(nil)})
 	addFiles(b, st.Config, v.Size)
-	rev, err := p.commit(ctx, b)
-	v.Rev = rev
-	return quotaError(err)
+	return nil
 }
 
 // Settle adds the record of a file whose bytes are durable to a batch, and takes its reservation back, if it had one. The
-// caller holds the lease of the bytes until the batch is committed.
+// caller holds the lease of the bytes until the batch is committed, which must rest on st's rules.
 func Settle(b *kv.Batch, st *State, f *File, v *Reservation) {
-	needConfig(b, st)
 	reserved := int64(0)
 	if v != nil {
 		reserved = v.Size
@@ -92,9 +84,9 @@ func Settle(b *kv.Batch, st *State, f *File, v *Reservation) {
 }
 
 // WriteFiles is Write for batches that change what files take: it adds *FileQuotaError to its errors.
-func (p *Project) WriteFiles(ctx context.Context, prepare func() (*kv.Batch, error)) error {
-	_, err := p.Write(ctx, prepare)
-	return quotaError(err)
+func (p *Project) WriteFiles(ctx context.Context, prepare func() (*kv.Batch, error)) (rev uint64, err error) {
+	rev, err = p.Write(ctx, prepare)
+	return rev, quotaError(err)
 }
 
 // dropUpload adds the end of a reservation to a batch.
@@ -173,7 +165,7 @@ func (r *Registry) RemoveFiles(ctx context.Context, p *Project) (removed int, er
 	last := p.DB.NewID(r.now()) // what is stored from now on has a greater id
 	for {
 		var hashes []blobs.Hash
-		err := p.WriteFiles(ctx, func() (*kv.Batch, error) {
+		_, err := p.WriteFiles(ctx, func() (*kv.Batch, error) {
 			hashes = hashes[:0]
 			return r.removeSome(ctx, p, last, &hashes)
 		})

@@ -47,7 +47,7 @@ func (r *Registry) sweepUploads(ctx context.Context, p *Project) (ended int, err
 	now, _ := kv.Number(strconv.FormatInt(r.now().UnixMilli(), 10))
 	for range sweepMost {
 		var gone []blobs.UploadID
-		err := p.WriteFiles(ctx, func() (*kv.Batch, error) {
+		_, err := p.WriteFiles(ctx, func() (*kv.Batch, error) {
 			gone = gone[:0]
 			return r.sweepSomeUploads(ctx, p, now, &gone)
 		})

@@ -129,6 +129,7 @@ type Files struct {
 const (
 	UploadSecret = "secret" // nobody else
 	UploadUsers  = "users"  // whoever is logged in; the file is theirs
+	UploadHook   = "hook"   // whom the bundle's beforeUpload says yes to, logged in or not
 )
 
 // Who may fetch a file.

@@ -171,9 +171,9 @@ func (v *validator) stored(f *Files) {
 		v.addf("files.totalBytes", "must not be negative; 0 means no limit")
 	}
 	switch f.Upload {
-	case "", UploadSecret, UploadUsers:
+	case "", UploadSecret, UploadUsers, UploadHook:
 	default:
-		v.addf("files.upload", "must be %s or %s", UploadSecret, UploadUsers)
+		v.addf("files.upload", "must be %s, %s or %s", UploadSecret, UploadUsers, UploadHook)
 	}
 	switch f.Visibility {
 	case "", VisibilityPublic, VisibilityPrivate:

@@ -16,6 +16,7 @@ const (
 	Filter Op = 5 // filters only: what may a list find?
 	Signup Op = 6 // the hook before a new account
 	Claims Op = 7 // what goes into a user's access token
+	Upload Op = 8 // the hook before a file is stored
 )
 
 // Names of events, see Event.Name.
@@ -27,6 +28,7 @@ const (
 	EventFilter       = "filter"
 	EventBeforeSignup = "beforeSignup"
 	EventClaims       = "claims"
+	EventBeforeUpload = "beforeUpload"
 )
 
 // Caller is who asks.
@@ -45,8 +47,8 @@ type Event struct {
 	Op         Op
 	Collection string
 	Caller     Caller
-	Before     Object // stored document, or the profile of the user whose claims are asked; missing on insert, read, filter and signup
-	After      Object // document or profile as it would be stored; missing on delete, read, filter and claims
+	Before     Object // stored document, or the profile of the user whose claims are asked; missing on insert, read, filter, signup and upload
+	After      Object // document or profile as it would be stored, on Upload name, contentType, size and visibility of the file; missing on delete, read, filter and claims
 	Now        int64  // Unix milliseconds: the only clock there is
 	RequestID  string
 	documents  []byte
@@ -70,7 +72,7 @@ func ParseEvent(text []byte) (*Event, error) {
 		v := Value{text}
 		switch string(name) { // the host writes these names without escapes
 		case `"event"`:
-			e.Name = oneOf(v, EventPolicy, EventBeforeInsert, EventBeforeUpdate, EventBeforeDelete, EventFilter, EventBeforeSignup, EventClaims)
+			e.Name = oneOf(v, EventPolicy, EventBeforeInsert, EventBeforeUpdate, EventBeforeDelete, EventFilter, EventBeforeSignup, EventClaims, EventBeforeUpload)
 		case `"op"`:
 			e.Op = parseOp(text)
 		case `"collection"`:
@@ -136,6 +138,8 @@ func parseOp(text []byte) Op {
 		return Signup
 	case `"claims"`:
 		return Claims
+	case `"upload"`:
+		return Upload
 	}
 	return 0
 }

@@ -84,6 +84,8 @@ function change(e: Event): Decision {
       return replace(new Edit(e.after).setString("plan", "free").object());
     case Op.Claims:
       return claims(e);
+    case Op.Upload:
+      return e.after.number("size") > 1_000_000 ? deny("example.file_too_large", "Make the file smaller.", 413) : allow();
     default:
       return new Decision();
   }

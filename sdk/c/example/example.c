@@ -117,6 +117,7 @@ static sluice_decision claims(const sluice_event *e) {
 static sluice_decision hook(const sluice_event *e) {
 	sluice_edit edit = sluice_edit_of(e->after);
 	sluice_text text;
+	double size;
 	switch (e->op) {
 	case SLUICE_INSERT:
 		if (!sluice_string(e->after, "title", &text))
@@ -141,6 +142,10 @@ static sluice_decision hook(const sluice_event *e) {
 		return sluice_replace(sluice_edited(&edit));
 	case SLUICE_CLAIMS:
 		return claims(e);
+	case SLUICE_UPLOAD:
+		if (sluice_number(e->after, "size", &size) && size > 1000000)
+			return sluice_deny_status("example.file_too_large", "Make the file smaller.", 413);
+		return sluice_allow();
 	default:
 		return (sluice_decision){0};
 	}

@@ -89,6 +89,11 @@ func hook(e *sluice.Event) sluice.Decision {
 		return sluice.Replace(sluice.Edit(e.After).SetString("plan", "free").Object())
 	case sluice.EventClaims:
 		return claims(e)
+	case sluice.EventBeforeUpload:
+		if size, ok := e.After.Number("size"); ok && size > 1_000_000 {
+			return sluice.Reject("example.file_too_large", "Make the file smaller.").WithStatus(413)
+		}
+		return sluice.Allow()
 	}
 	return sluice.Decision{}
 }

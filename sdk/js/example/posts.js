@@ -64,6 +64,11 @@ export function claims({ before }) {
   return { role: typeof before.role === "string" ? before.role : undefined, site: config().site };
 }
 
+/** May this file come? Of its bytes there are none yet. */
+export function beforeUpload({ after }) {
+  return after.size > 1_000_000 ? deny("example.file_too_large", "Make the file smaller.", { status: 413 }) : allow();
+}
+
 function isMember(userId, teamId) {
   return userId !== null && count("members", { where: { teamId, userId } }) > 0;
 }

@@ -76,6 +76,8 @@ fn hook(e: &Event) -> Decision {
             None => deny("example.no_email", "Give an email address."),
         },
         Op::Claims => claims(e),
+        Op::Upload if e.after.number("size") > Some(1_000_000.0) => deny("example.file_too_large", "Make the file smaller.").status(413),
+        Op::Upload => allow(),
         _ => Decision::default(),
     }
 }

@@ -19,6 +19,8 @@ pub enum Op {
     Signup,
     /// What goes into an access token.
     Claims,
+    /// A file that is to be stored.
+    Upload,
     /// One that this version of the crate does not know. A guest answers no.
     Unknown,
 }
@@ -33,6 +35,7 @@ impl From<i32> for Op {
             5 => Op::Filter,
             6 => Op::Signup,
             7 => Op::Claims,
+            8 => Op::Upload,
             _ => Op::Unknown,
         }
     }
@@ -52,14 +55,14 @@ pub struct Caller<'a> {
 /// What a guest is asked to judge.
 #[derive(Clone, Debug)]
 pub struct Event<'a> {
-    /// policy, filter, beforeInsert, beforeUpdate, beforeDelete, beforeSignup or claims.
+    /// policy, filter, beforeInsert, beforeUpdate, beforeDelete, beforeSignup, claims or beforeUpload.
     pub name: &'a str,
     pub op: Op,
     pub collection: &'a str,
     pub caller: Caller<'a>,
     /// The stored document, the user's profile on claims; missing if there is none.
     pub before: Object<'a>,
-    /// The document as it would be stored, the profile on signup; missing if there is none.
+    /// The document as it would be stored, the profile on signup, what is known of the file on upload; missing if there is none.
     pub after: Object<'a>,
     /// Unix milliseconds: the only clock there is.
     pub now: i64,

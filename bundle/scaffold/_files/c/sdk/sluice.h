@@ -59,6 +59,7 @@ typedef enum {
 	SLUICE_FILTER = 5, /* before a list is read */
 	SLUICE_SIGNUP = 6, /* a new account */
 	SLUICE_CLAIMS = 7, /* what goes into an access token */
+	SLUICE_UPLOAD = 8, /* a file that is to be stored */
 } sluice_op;
 
 typedef struct {
@@ -69,12 +70,12 @@ typedef struct {
 
 /* What a guest is asked to judge. */
 typedef struct {
-	sluice_text name; /* policy, filter, beforeInsert, beforeUpdate, beforeDelete, beforeSignup or claims */
+	sluice_text name; /* policy, filter, beforeInsert, beforeUpdate, beforeDelete, beforeSignup, claims or beforeUpload */
 	sluice_op op;
 	sluice_text collection;
 	sluice_caller caller;
 	sluice_object before;   /* stored document, the user's profile on claims; missing if there is none */
-	sluice_object after;    /* document as it would be stored, the profile on signup; missing if there is none */
+	sluice_object after;    /* document as it would be stored, the profile on signup, what is known of the file on upload; missing if there is none */
 	sluice_value documents; /* on read: the page, for sluice_allow_each */
 	int64_t now;            /* Unix milliseconds: the only clock there is */
 	sluice_text request_id;

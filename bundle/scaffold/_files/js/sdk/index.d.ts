@@ -69,6 +69,13 @@ declare module "sluice" {
   export interface BeforeSignup<D = Document> extends Base { readonly event: "beforeSignup"; readonly op: "signup"; readonly before: null; readonly after: D }
   /** export function claims(event): before is the user's profile; answer with an object for the access token */
   export interface Claims<D = Document> extends Base { readonly event: "claims"; readonly op: "claims"; readonly before: D; readonly after: null }
+  /** export function beforeUpload(event): after is what is known of a file before its bytes come */
+  export interface BeforeUpload extends Base {
+    readonly event: "beforeUpload";
+    readonly op: "upload";
+    readonly before: null;
+    readonly after: { readonly name: string; readonly contentType: string; readonly size: number; readonly visibility: "public" | "private" };
+  }
   /** export function filter(event): asked once for each list; answer with a predicate for what the caller may find */
   export interface Filter extends Base { readonly event: "filter"; readonly op: "filter"; readonly before: null; readonly after: null }
   /** export function policy(event) */

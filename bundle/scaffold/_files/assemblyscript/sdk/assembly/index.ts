@@ -751,7 +751,7 @@ export function config(): Obj {
 // ---- Events ----
 
 /** What a caller does. */
-export enum Op { Insert = 1, Update = 2, Delete = 3, Read = 4, Filter = 5, Signup = 6, Claims = 7 }
+export enum Op { Insert = 1, Update = 2, Delete = 3, Read = 4, Filter = 5, Signup = 6, Claims = 7, Upload = 8 }
 
 /** Who asks. */
 export class Caller {
@@ -787,7 +787,7 @@ export class Event {
   caller: Caller;
   /** The stored document, the user's profile on claims; missing if there is none. */
   before: Obj;
-  /** The document as it would be stored, the profile on signup; missing if there is none. */
+  /** The document as it would be stored, the profile on signup, what is known of the file on upload; missing if there is none. */
   after: Obj;
   /** Unix milliseconds: the only clock there is. */
   now: i64 = 0;
@@ -817,7 +817,7 @@ export class Event {
     this.caller = caller ? caller : new Caller(0, 0);
   }
 
-  /** policy, filter, beforeInsert, beforeUpdate, beforeDelete, beforeSignup or claims. */
+  /** policy, filter, beforeInsert, beforeUpdate, beforeDelete, beforeSignup, claims or beforeUpload. */
   get name(): string { return text(this.nameValue); }
 
   get collection(): string { return text(this.collectionValue); }
