@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -59,6 +60,7 @@ type Options struct {
 
 	MailFrom       string // who mails are from in projects that do not say, default sluice <no-reply@localhost>
 	Backups        BackupSchedule
+	TLS            *tls.Config    // of the public listener; nil: none, for a proxy in front or a machine of one's own
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed, default nobody's
 
 	KV   kv.Options    // for the projects' files
@@ -200,6 +202,9 @@ func (s *Server) open(ctx context.Context) error {
 	if s.public, err = s.listen(s.opt.Addr, s.publicHandler(), s.opt.BodyBytes); err != nil {
 		return fmt.Errorf("public listener: %w", err)
 	}
+	if s.opt.TLS != nil {
+		s.public.Listener = tls.NewListener(s.public.Listener, s.opt.TLS)
+	}
 	s.public.server.StreamRequestBody, s.public.server.MaxRequestBodySize = true, 1 // see body.go: fasthttp shall read nothing ahead
 	if s.admin, err = s.listen(s.opt.AdminAddr, s.adminHandler(), maxAdminBody); err != nil {
 		return fmt.Errorf("admin listener: %w", err)
@@ -239,7 +244,12 @@ func (l serverLog) Printf(format string, args ...any) {
 }
 
 // PublicURL is the base URL of the public listener, as apps use it.
-func (s *Server) PublicURL() string { return "http://" + s.public.Addr().String() }
+func (s *Server) PublicURL() string {
+	if s.opt.TLS != nil {
+		return "https://" + s.public.Addr().String()
+	}
+	return "http://" + s.public.Addr().String()
+}
 
 // AdminURL is the base URL of the admin listener.
 func (s *Server) AdminURL() string { return "http://" + s.admin.Addr().String() }

@@ -33,7 +33,7 @@ Ctrl-C lets requests in flight finish; a second Ctrl-C ends at once.
 
   sluice serve --demo                 (a project, keys and commands to try; forgotten at the end)
   sluice serve --dir ./data           (keeps everything)`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			dirFlag("data directory, created if missing; with --demo the default is a temporary one, removed at the end"),
 			&cli.StringFlag{Name: "addr", Value: "127.0.0.1:8090", Usage: "public listener, HOST:PORT; port 0 picks a free one", Sources: cli.EnvVars("SLUICE_ADDR")},
 			&cli.StringFlag{Name: "admin-addr", Value: "127.0.0.1:8091", Usage: "admin listener, HOST:PORT", Sources: cli.EnvVars("SLUICE_ADMIN_ADDR")},
@@ -49,7 +49,7 @@ Ctrl-C lets requests in flight finish; a second Ctrl-C ends at once.
 			&cli.IntFlag{Name: "backup-keep", Value: 7, Usage: "how many of them stay", Sources: cli.EnvVars("SLUICE_BACKUP_KEEP")},
 			&cli.StringFlag{Name: "trusted-proxies", Usage: "addresses and networks (CIDR) of your own proxies, separated by commas: only their X-Forwarded-For and X-Forwarded-Proto are believed", Sources: cli.EnvVars("SLUICE_TRUSTED_PROXIES")},
 			jsonFlag(),
-		},
+		}, tlsFlags()...),
 		Action: func(ctx context.Context, c *cli.Command) error { return serve(ctx, c, term) },
 	}
 }
@@ -68,6 +68,16 @@ func serve(ctx context.Context, c *cli.Command, term *terminal) (err error) {
 	opt, err := serveOptions(c, term)
 	if err != nil {
 		return err
+	}
+	secured, err := readTLS(c, opt.Logger)
+	if err != nil {
+		return usageError{err}
+	}
+	if secured != nil {
+		opt.TLS = secured.config
+	}
+	if c.String("domain") != "" && !c.IsSet("addr") {
+		opt.Addr = ":443"
 	}
 	cleanup := func() {}
 	if c.Bool("demo") && !c.IsSet("dir") {
@@ -91,6 +101,11 @@ func serve(ctx context.Context, c *cli.Command, term *terminal) (err error) {
 	}
 	defer func() { err = errors.Join(err, node.Close()) }()
 
+	stopTLS, err := secured.run(ctx, opt.Logger)
+	if err != nil {
+		return err
+	}
+	defer stopTLS()
 	// The listeners are bound, so whoever connects from here on is answered.
 	served := make(chan error, 1)
 	serving, cancel := context.WithCancel(ctx)
