@@ -35,3 +35,11 @@ func runBrowser(t *testing.T, file string, more ...string) {
 func TestBrowserHarness(t *testing.T) {
 	runBrowser(t, "harness.test.mjs")
 }
+
+// TestBrowserAccounts drives the official client in Chromium: the page's own storage and the cookie, pages of the same site and of foreign ones.
+func TestBrowserAccounts(t *testing.T) {
+	n := startNode(t, "--dir", t.TempDir())
+	blog := applyFile(t, n, "testdata/blog.yaml")
+	cookies := applyFile(t, n, "testdata/cookies.yaml")
+	runBrowser(t, "auth.test.mjs", "SLUICE_TEST_URL="+n.URL, "SLUICE_TEST_PUBLISHABLE_KEY="+blog.PublishableKey, "SLUICE_TEST_COOKIES_KEY="+cookies.PublishableKey)
+}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -24,4 +25,27 @@ func TestOfficialClient(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Logf("%s", out)
+}
+
+// TestOfficialClientAtLimits shows what the official client makes of a project that limits how often it is asked.
+func TestOfficialClientAtLimits(t *testing.T) {
+	if _, err := os.Stat("sdk/node_modules/@urbackend/sdk"); err != nil {
+		t.Fatal("the npm client is not installed; run: make e2e")
+	}
+	blog, err := os.ReadFile("testdata/blog.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "limited.yaml")
+	if err := os.WriteFile(file, append(blog, "limits: {requestsPerAddress: 10}\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := startNode(t, "--dir", t.TempDir())
+	k := applyFile(t, n, file)
+	cmd := exec.Command("node", "--test", "--test-reporter=spec", "limits.test.mjs")
+	cmd.Dir = "sdk"
+	cmd.Env = environment("SLUICE_TEST_URL="+n.URL, "SLUICE_TEST_PUBLISHABLE_KEY="+k.PublishableKey, "NO_COLOR=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 }
