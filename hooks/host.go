@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	goruntime "runtime"
 	"sync"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -61,6 +63,9 @@ func NewHost(ctx context.Context, options Options) (*Host, error) {
 			return nil, err
 		}
 		h.cache = cache
+		if err := sweepCache(dir); err != nil {
+			return nil, errors.Join(err, cache.Close(ctx))
+		}
 		config = config.WithCompilationCache(cache)
 	}
 	var err error
@@ -91,6 +96,23 @@ func openCache(dir string) (wazero.CompilationCache, error) {
 		return nil, fmt.Errorf("hooks: open cache directory: %w", err)
 	}
 	return cache, nil
+}
+
+// halfFileAge is how old a file must be that nobody will finish: compilers live for seconds.
+const halfFileAge = time.Hour
+
+// sweepCache removes what compilers that were killed had begun to write. Others may use the directory as well.
+func sweepCache(dir string) error {
+	half, err := filepath.Glob(filepath.Join(dir, "wazero-*", "*.tmp"))
+	for _, name := range half {
+		if info, e := os.Stat(name); e == nil && time.Since(info.ModTime()) > halfFileAge {
+			err = errors.Join(err, os.Remove(name))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("hooks: clean the cache directory: %w", err)
+	}
+	return nil
 }
 
 // Close closes every bundle, waiting for their calls in flight, and frees the engine. If ctx ends first it returns the

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	goruntime "runtime"
 	"strconv"
 	"strings"
 
@@ -46,8 +47,8 @@ func Module(source string) (m *wasmbin.Module, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			failure, ok := p.(error)
-			if !ok {
-				panic(p)
+			if _, bug := p.(goruntime.Error); bug || !ok {
+				panic(p) // ours, not the text's
 			}
 			err = fmt.Errorf("wat: %w", failure)
 		}
@@ -79,6 +80,14 @@ func fail(n *node, format string, args ...any) {
 type cursor struct {
 	of   *node
 	rest []node
+}
+
+// form takes a list apart that begins with a word.
+func form(n *node) (*cursor, string) {
+	if n.kind != '(' || len(n.list) == 0 || n.list[0].kind != 'a' {
+		fail(n, "a word in parentheses is expected")
+	}
+	return &cursor{n, n.list[1:]}, n.list[0].text
 }
 
 func (c *cursor) next() *node {
@@ -152,12 +161,9 @@ func (a *assembler) define(c *cursor, s space, index uint32) {
 
 // declare reads one field; what needs names that may come later is put off.
 func (a *assembler) declare(field *node) {
-	if field.kind != '(' || len(field.list) == 0 {
-		fail(field, "a field is expected")
-	}
-	c := &cursor{field, field.list[1:]}
+	c, word := form(field)
 	m := a.m
-	switch word := field.list[0].text; word {
+	switch word {
 	case "type":
 		a.define(c, types, uint32(len(m.Types)))
 		f, ok := c.take("func")
@@ -192,9 +198,9 @@ func (a *assembler) declare(field *node) {
 		name := c.string()
 		target := c.next()
 		a.bodies = append(a.bodies, func() {
-			t := &cursor{target, target.list[1:]}
+			t, word := form(target)
 			e := wasmbin.Export{Name: name}
-			switch target.list[0].text {
+			switch word {
 			case "func":
 				e.Kind, e.Index = wasmbin.KindFunction, a.index(t, functions)
 			case "table":
@@ -204,7 +210,7 @@ func (a *assembler) declare(field *node) {
 			case "global":
 				e.Kind, e.Index = wasmbin.KindGlobal, a.index(t, globals)
 			default:
-				fail(target, "%s cannot be exported", target.list[0].text)
+				fail(target, "%s cannot be exported", word)
 			}
 			m.Exports = append(m.Exports, e)
 		})
@@ -222,9 +228,9 @@ func (a *assembler) declare(field *node) {
 }
 
 func (a *assembler) imported(what *node, im *wasmbin.Import) {
-	c := &cursor{what, what.list[1:]}
+	c, word := form(what)
 	m := a.m
-	switch what.list[0].text {
+	switch word {
 	case "func":
 		im.Kind = wasmbin.KindFunction
 		a.define(c, functions, m.ImportedCount(wasmbin.KindFunction))
@@ -240,7 +246,7 @@ func (a *assembler) imported(what *node, im *wasmbin.Import) {
 		a.define(c, globals, m.ImportedCount(wasmbin.KindGlobal))
 		im.Global = globalType(c)
 	default:
-		fail(what, "%s cannot be imported", what.list[0].text)
+		fail(what, "%s cannot be imported", word)
 	}
 }
 
@@ -323,6 +329,9 @@ func (a *assembler) function(c *cursor) {
 	m.Bodies = append(m.Bodies, wasmbin.Body{})
 	a.bodies = append(a.bodies, func() {
 		body := &m.Bodies[at]
+		if int(typ) >= len(m.Types) {
+			fail(c.of, "there is no type %d", typ)
+		}
 		n := uint32(len(m.Types[typ].Params))
 		for {
 			l, ok := c.take("local")
@@ -480,6 +489,9 @@ func (a *assembler) open(word string, c *cursor) []byte {
 
 // close ends a block.
 func (a *assembler) close() []byte {
+	if len(a.blocks) == 0 {
+		panic(fmt.Errorf("an end too many"))
+	}
 	a.blocks = a.blocks[:len(a.blocks)-1]
 	return []byte{wasmbin.OpEnd}
 }

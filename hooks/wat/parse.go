@@ -12,7 +12,11 @@ type node struct {
 	kind byte   // 'a', 's' or '('
 	list []node
 	line int
+	size int // nodes in it, itself included, everything repeated as often as it is
 }
+
+// maxNodes bounds a module: a repetition in a repetition is short to write.
+const maxNodes = 2 << 20
 
 // is reports whether the node is a list that begins with a word.
 func (n *node) is(word string) bool {
@@ -30,6 +34,15 @@ func (p *parser) fail(format string, args ...any) {
 
 // nodes reads up to a closing parenthesis or the end.
 func (p *parser) nodes(inside bool) (list []node) {
+	size := 0
+	add := func(nodes ...node) {
+		for i := range nodes {
+			if size += nodes[i].size; size > maxNodes {
+				p.fail("it is too large")
+			}
+		}
+		list = append(list, nodes...)
+	}
 	for {
 		p.space()
 		if p.pos == len(p.src) {
@@ -48,20 +61,26 @@ func (p *parser) nodes(inside bool) (list []node) {
 		case '(':
 			line := p.line
 			p.pos++
-			n := node{kind: '(', list: p.nodes(true), line: line}
+			n := node{kind: '(', list: p.nodes(true), line: line, size: 1}
+			for i := range n.list {
+				n.size += n.list[i].size // each is bounded, and so is their number
+			}
 			if n.is("@repeat") {
+				if len(n.list) < 3 {
+					p.fail("@repeat: how often, and what?")
+				}
 				times, err := strconv.Atoi(n.list[1].text)
 				if err != nil {
 					p.fail("@repeat: %v", err)
 				}
 				for range times {
-					list = append(list, n.list[2:]...)
+					add(n.list[2:]...)
 				}
 				continue
 			}
-			list = append(list, n)
+			add(n)
 		case '"':
-			list = append(list, node{kind: 's', text: p.quoted(), line: p.line})
+			add(node{kind: 's', text: p.quoted(), line: p.line, size: 1})
 		default:
 			start := p.pos
 			for p.pos < len(p.src) && !strings.ContainsRune(" \t\r\n();\"", rune(p.src[p.pos])) {
@@ -70,7 +89,7 @@ func (p *parser) nodes(inside bool) (list []node) {
 			if p.pos == start {
 				p.fail("%q is not expected", c)
 			}
-			list = append(list, node{kind: 'a', text: p.src[start:p.pos], line: p.line})
+			add(node{kind: 'a', text: p.src[start:p.pos], line: p.line, size: 1})
 		}
 	}
 }
