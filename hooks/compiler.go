@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"runtime/debug"
 	"time"
 
@@ -30,6 +31,7 @@ type order struct {
 	MemoryPages uint32
 	Bytes       int64 // of memory, beyond what the process has when it begins
 	Seconds     int64 // of processor time
+	Idle        bool  // it takes one processor, and that only when nobody else wants it
 }
 
 // RunCompiler is the other side of Options.Compiler: what that command does. It reads one module from in, compiles it into the
@@ -65,8 +67,16 @@ func runCompiler(in io.Reader) error {
 	if err != nil {
 		return err
 	}
+	workers := 2
+	if o.Idle {
+		workers = 1
+		goruntime.GOMAXPROCS(1)
+		if err := idleProcess(); err != nil {
+			return fmt.Errorf("let the compiler stand back: %w", err)
+		}
+	}
 	engine := wazero.NewRuntimeWithConfig(ctx, engineConfig(wazero.NewRuntimeConfigCompiler(), o.MemoryPages).WithCompilationCache(cache))
-	_, err = engine.CompileModule(experimental.WithCompilationWorkers(ctx, 2), code)
+	_, err = engine.CompileModule(experimental.WithCompilationWorkers(ctx, workers), code)
 	return errors.Join(err, engine.Close(ctx), cache.Close(ctx))
 }
 
@@ -91,9 +101,14 @@ func (h *Host) compileApart(ctx context.Context, code []byte) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := h.runCompilerProcess(ctx, code); err != nil {
+	if err := h.runCompilerProcess(ctx, code, false); err != nil {
 		return err
 	}
+	return mark(done)
+}
+
+// mark notes that something is in the cache.
+func mark(done string) error {
 	if err := os.MkdirAll(filepath.Dir(done), 0o700); err != nil {
 		return fmt.Errorf("cannot be marked as compiled: %w", err)
 	}
@@ -103,16 +118,21 @@ func (h *Host) compileApart(ctx context.Context, code []byte) error {
 	return nil
 }
 
-func (h *Host) runCompilerProcess(ctx context.Context, code []byte) error {
+func (h *Host) runCompilerProcess(ctx context.Context, code []byte, idle bool) error {
 	limit := h.options.CompileTime
-	// Processor time is what counts; a machine that is busy with other things gets three times as long.
-	timed, cancel := context.WithTimeout(ctx, 3*limit)
+	// Processor time is what counts; a machine that is busy with other things gets three times as long, and who stands back far more.
+	patience := 3 * limit
+	if idle {
+		patience *= 20
+	}
+	timed, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	line, err := json.Marshal(order{
 		CacheDir:    h.options.CacheDir,
 		MemoryPages: uint32(h.ceiling.MemoryPages),
 		Bytes:       h.options.CompileBytes,
 		Seconds:     int64((limit + time.Second - 1) / time.Second),
+		Idle:        idle,
 	})
 	if err != nil {
 		return err

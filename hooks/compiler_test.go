@@ -62,6 +62,52 @@ func TestModulesAreCompiledApartOnce(t *testing.T) {
 	}
 }
 
+// The engine for scripts is compiled once, ahead of the first script, which then starts no compiler; nor does the next host, and a host
+// without a compiler of its own does nothing.
+func TestScriptsAreWarmBeforeTheFirstOne(t *testing.T) {
+	options, _ := apart(t)
+	for range 2 {
+		host := NewHost(t, options)
+		for range 2 {
+			if err := host.WarmScripts(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		LoadScript(t, host, "export function policy() { return true }", hooks.EventPolicy)
+		if files, err := filepath.Glob(filepath.Join(options.CacheDir, "compiled", "*")); err != nil || len(files) != 2 {
+			t.Errorf("marked as compiled: %q, %v", files, err)
+		}
+	}
+	if n := cached(t, options.CacheDir); n != 1 {
+		t.Errorf("%d modules were compiled", n)
+	}
+	dir := t.TempDir()
+	if err := NewHost(t, hooks.Options{CacheDir: dir}).WarmScripts(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if n := cached(t, dir); n != 0 {
+		t.Errorf("%d modules were compiled without a compiler", n)
+	}
+	t.Run("who stops does not wait for it", func(t *testing.T) {
+		options, _ := apart(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := NewHost(t, options).WarmScripts(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// cached returns how many modules the cache holds.
+func cached(t *testing.T, cache string) int {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(cache, "wazero-*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
+
 // costly is within every cap, and takes a compiler a second for every few functions.
 func costly(functions int) []byte {
 	const locals, loops = 190, 50

@@ -29,6 +29,9 @@ func limitProcess(bytes, seconds int64) error {
 	return unix.Setpriority(unix.PRIO_PGRP, 0, 10)
 }
 
+// idleProcess lets this process stand back behind everybody else. Call it after limitProcess.
+func idleProcess() error { return unix.Setpriority(unix.PRIO_PGRP, 0, 19) }
+
 // dataBytes returns how much writable memory the process has.
 func dataBytes() (int64, error) {
 	status, err := os.ReadFile("/proc/self/status")

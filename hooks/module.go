@@ -60,18 +60,10 @@ func (b *Bundle) compile(ctx context.Context, name string, code []byte) (*module
 		return refuse(nil, "%s", why)
 	}
 	report := reportOn(name, len(code), parsed)
-	if err := meter.Rewrite(parsed); err != nil {
-		return refuse(err, "%v", err)
-	}
-	memory, err := takeData(parsed)
+	rewritten, memory, maxPages, err := rewrite(parsed)
 	if err != nil {
 		return refuse(err, "%v", err)
 	}
-	maxPages, err := addTurn(parsed)
-	if err != nil {
-		return refuse(err, "%v", err)
-	}
-	rewritten := parsed.Encode()
 	if h.options.Compiler != nil && !h.options.Interpreter {
 		if err := h.compileApart(ctx, rewritten); err != nil {
 			if ctx.Err() != nil {
@@ -102,6 +94,21 @@ func (b *Bundle) compile(ctx context.Context, name string, code []byte) (*module
 		}
 	}
 	return mod, nil
+}
+
+// rewrite makes of a module the code that is compiled, what its memory begins with, and how many pages that may have by the module's own
+// word. Its errors are whole clauses about the module, which is in an unknown state afterwards.
+func rewrite(m *wasmbin.Module) (code, memory []byte, maxPages uint64, err error) {
+	if err := meter.Rewrite(m); err != nil {
+		return nil, nil, 0, err
+	}
+	if memory, err = takeData(m); err != nil {
+		return nil, nil, 0, err
+	}
+	if maxPages, err = addTurn(m); err != nil {
+		return nil, nil, 0, err
+	}
+	return m.Encode(), memory, maxPages, nil
 }
 
 // signatures are those of the exports that the host calls.

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/sluice-edge/sluice/hooks/meter"
 	"github.com/sluice-edge/sluice/hooks/quickjs"
+	"github.com/sluice-edge/sluice/hooks/wasmbin"
 )
 
 // A script is a guest in JavaScript: one module of a bundle whose file is text. What runs is the engine, a guest module of ours
@@ -66,6 +69,46 @@ func (h *Host) scriptEngine(ctx context.Context) (*module, error) {
 	}
 	h.scripts.engine = engine
 	return engine, nil
+}
+
+// WarmScripts has the engine for scripts compiled into the cache, so that the first script that is loaded need not wait for it: half a
+// second of a processor, in a process of its own that stands back behind everybody else. It does nothing if that has been done before, or if there is no Compiler. A
+// script that is loaded meanwhile does not wait for it. Errors are for a log: what is not warm is compiled when it is needed.
+func (h *Host) WarmScripts(ctx context.Context) error {
+	if h.options.Compiler == nil || h.options.Interpreter {
+		return nil
+	}
+	// To rewrite the engine costs some milliseconds and megabytes, so it is not done at every start: only where this very compiler,
+	// which is usually this binary, has not compiled it.
+	compiler, err := os.Stat(h.options.Compiler(ctx).Path)
+	if err != nil {
+		return fmt.Errorf("hooks: warm scripts: %w", err)
+	}
+	warm := filepath.Join(h.options.CacheDir, "compiled", fmt.Sprintf("scripts-%x-%x-%d", compiler.Size(), compiler.ModTime().UnixNano(), h.ceiling.MemoryPages))
+	if _, err := os.Stat(warm); err == nil {
+		return nil
+	}
+	parsed, err := wasmbin.Decode(quickjs.Wasm)
+	if err != nil {
+		return fmt.Errorf("hooks: warm scripts: %w", err)
+	}
+	code, _, _, err := rewrite(parsed)
+	if err != nil {
+		return fmt.Errorf("hooks: warm scripts: %w", err)
+	}
+	done := filepath.Join(h.options.CacheDir, "compiled", compiledName(code))
+	if _, err := os.Stat(done); err != nil {
+		if err := h.runCompilerProcess(ctx, code, true); err != nil {
+			return fmt.Errorf("hooks: warm scripts: %w", err)
+		}
+		if err := mark(done); err != nil {
+			return fmt.Errorf("hooks: warm scripts: %w", err)
+		}
+	}
+	if err := mark(warm); err != nil {
+		return fmt.Errorf("hooks: warm scripts: %w", err)
+	}
+	return nil
 }
 
 // start brings the engine up to where scripts begin.

@@ -271,6 +271,12 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.opt.Backups.Dir != "" {
 		background.Go(func() { s.backUpOnSchedule(s.stopping) })
 	}
+	// The listeners are bound: nobody waits for this.
+	background.Go(func() {
+		if err := s.host.WarmScripts(s.stopping); err != nil && s.stopping.Err() == nil {
+			s.log.Warn("scripts are not warm: the first one that is deployed waits for their engine", "error", err)
+		}
+	})
 	defer background.Wait()
 	defer s.stop()
 	select {
