@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ var (
 type identity struct {
 	role   auth.Role
 	userID string
+	email  string // normalised, in place of userID, until it has been looked up
 }
 
 // Outcomes of a check.
@@ -162,6 +164,9 @@ func (r *request) beginExplain() error {
 		if err != nil {
 			return err
 		}
+		if err := r.lookUp(as); err != nil {
+			return err
+		}
 		x.as = as
 	}
 	x.begin(r.server.now)
@@ -169,13 +174,21 @@ func (r *request) beginExplain() error {
 	return r.identifyAs()
 }
 
-// namedIdentity reads a user's id, or "nobody".
+// namedIdentity reads a user's id or address, or "nobody".
 func namedIdentity(name string) (*identity, error) {
 	as := &identity{role: auth.RolePublishable}
-	if name != "nobody" {
+	switch {
+	case name == "nobody":
+	case strings.Contains(name, "@"):
+		email, err := auth.NormalizeEmail(name)
+		if err != nil {
+			return nil, errExplain.saying("In whose name? %v.", err)
+		}
+		as.email = email
+	default:
 		id, ok := kv.ParseDocID(name)
 		if !ok {
-			return nil, errExplain.saying(`In whose name? A user's id (24 hex digits), or "nobody".`)
+			return nil, errExplain.saying(`In whose name? A user's id (24 hex digits) or address, or "nobody".`)
 		}
 		as.userID = id.String()
 	}
@@ -191,6 +204,20 @@ func (r *request) identifyAs() error {
 		}
 	}
 	return nil
+}
+
+// lookUp finds the user who has an address.
+func (r *request) lookUp(as *identity) error {
+	if as.email == "" {
+		return nil
+	}
+	defer r.closeSnapshot()
+	doc, err := r.userByEmail(as.email)
+	if errors.Is(err, kv.ErrNotFound) || errors.Is(err, errAuthNoUsers) {
+		return errExplain.saying("There is no account with the address %s.", as.email)
+	}
+	as.userID, as.email = doc.ID.String(), ""
+	return err
 }
 
 // explains reports whether requests to a route can be explained.
@@ -353,7 +380,7 @@ func adminExplain(r *request) error {
 		if err != nil {
 			return err
 		}
-		as.userID = named.userID
+		as.userID, as.email = named.userID, named.email
 	}
 	if len(ask.Path) > maxExplainedPath || !strings.HasPrefix(ask.Path, "/") {
 		return errExplain.saying(`"path" must be the path of a request, such as "/api/data/posts".`)
@@ -386,7 +413,11 @@ func (s *Server) explainAs(p *project.Project, as *identity, method, path string
 	}
 	r := s.begin(&ctx, rt, params)
 	defer r.end()
-	r.project, r.explain = p, &explanation{as: as}
+	r.project = p
+	if err := r.lookUp(as); err != nil {
+		return nil, err
+	}
+	r.explain = &explanation{as: as}
 	r.explain.begin(s.now)
 	err := r.walk()
 	if err != nil && errorFrom(err).Status == errInternal.Status {

@@ -84,6 +84,13 @@ func TestExplainedRequests(t *testing.T) {
 			}
 		})
 	}
+	for _, name := range []string{"alice@example.com", " Alice@Example.COM"} { // however the address is written
+		a := n.send("GET", one, "", append(n.as(n.sk, ""), "x-sluice-explain", "1", "x-sluice-explain-as", name)...).want(t, 200)
+		op := n.operator("POST", "/admin/v1/projects/guarded/explain", fmt.Sprintf(`{"path":%q,"userId":%q}`, one, name)).want(t, 200)
+		if a.field("data.request.userId") != aliceID || op.field("request.userId") != aliceID || a.field("data.outcome") != "allowed" || op.field("outcome") != "allowed" {
+			t.Errorf("as %q: %s\n%s", name, a.body, op.body)
+		}
+	}
 	if a := n.send("GET", one, "", n.as(n.sk, "")...).want(t, 200); a.field("a") != "1" {
 		t.Errorf("an explanation changed the document: %s", a.body)
 	}
@@ -112,6 +119,8 @@ func TestExplainIsKept(t *testing.T) {
 		{"another mode", "GET", "/api/data/posts", "", append(n.as(n.sk, ""), "x-sluice-explain", "yes"), 400, "explain.invalid"},
 		{"a name alone", "GET", "/api/data/posts", "", append(n.as(n.sk, ""), "x-sluice-explain-as", id), 400, "explain.invalid"},
 		{"no user's id", "GET", "/api/data/posts", "", append(n.as(n.sk, ""), "x-sluice-explain", "1", "x-sluice-explain-as", "alice"), 400, "explain.invalid"},
+		{"an address that nobody has", "GET", "/api/data/posts", "", append(n.as(n.sk, ""), "x-sluice-explain", "1", "x-sluice-explain-as", "carol@example.com"), 400, "explain.invalid"},
+		{"no address", "GET", "/api/data/posts", "", append(n.as(n.sk, ""), "x-sluice-explain", "1", "x-sluice-explain-as", "@"), 400, "explain.invalid"},
 		{"two names", "GET", "/api/data/posts", "", append(n.as(n.sk, token), "x-sluice-explain", "1", "x-sluice-explain-as", id), 400, "explain.invalid"},
 		{"a login", "POST", "/api/userAuth/login", `{"email":"alice@example.com","password":"correct horse"}`, append(n.as(n.sk, ""), "x-sluice-explain", "1"), 400, "explain.not_here"},
 		{"a schema", "POST", "/api/schemas", `{"name":"made"}`, append(n.as(n.sk, ""), "x-sluice-explain", "1"), 400, "explain.not_here"},
@@ -128,7 +137,7 @@ func TestExplainIsKept(t *testing.T) {
 	}
 	for _, c := range []struct{ body, reason string }{
 		{`{"path":"/api/data/posts","rôle":1}`, "explain.invalid"}, {`{"path":"/api/data/posts","role":"root"}`, "explain.invalid"},
-		{`{"path":"/api/data/posts","userId":"x"}`, "explain.invalid"}, {`{"path":"api"}`, "explain.invalid"}, {`{"path":"/api/health"}`, "explain.not_here"},
+		{`{"path":"/api/data/posts","userId":"x"}`, "explain.invalid"}, {`{"path":"/api/data/posts","userId":"carol@example.com"}`, "explain.invalid"}, {`{"path":"api"}`, "explain.invalid"}, {`{"path":"/api/health"}`, "explain.not_here"},
 		{`{"path":"/api/data/../x"}`, "request.malformed_path"}, {``, "explain.invalid"},
 	} {
 		if a := n.operator("POST", "/admin/v1/projects/blog/explain", c.body); a.field("reason") != c.reason {

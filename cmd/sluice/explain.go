@@ -18,7 +18,7 @@ import (
 // maxExplainBody bounds the body that is read for a request to explain.
 const maxExplainBody = 1 << 20
 
-// Callers of --as that are no user's id.
+// Callers of --as that are no user's id or address.
 const (
 	asNobody = "nobody"
 	asSecret = "secret"
@@ -33,10 +33,11 @@ func explainCommand(term *terminal) *cli.Command {
 commit would begin. BODY is JSON, @FILE, or - for standard input.
 
   sluice explain --project blog --as 65a000000000000000000001 POST /api/data/posts '{"title":"Gold","price":500}'
+  sluice explain --project blog --as ada@example.com GET /api/data/posts/65a000000000000000000002
   sluice explain query --project blog 'posts?price_lt=100&sort=-price'`,
 		Flags: clientFlags(
 			projectFlag(),
-			&cli.StringFlag{Name: "as", Value: asNobody, Usage: `who asks: a user's id or "nobody", both with the publishable key, or "secret", the secret key`, Sources: cli.EnvVars("SLUICE_AS")},
+			&cli.StringFlag{Name: "as", Value: asNobody, Usage: `who asks: a user's id or address, or "nobody", both with the publishable key, or "secret", the secret key`, Sources: cli.EnvVars("SLUICE_AS")},
 		),
 		Action: func(ctx context.Context, c *cli.Command) error { return explainRequest(ctx, c, term) },
 		Commands: []*cli.Command{{
