@@ -28,23 +28,33 @@ func me(r *request) error {
 	if err != nil {
 		return err
 	}
-	value, err := r.docParser.Parse(doc.JSON, storedLimits)
-	if err != nil {
-		return err
+	b := appendProfile(r.answer(fasthttp.StatusOK), doc.JSON)
+	whole := len(b)
+	if _, taken := jsondoc.Lookup(doc.JSON, "data"); !taken { // the bare document wins over the convenience
+		b = append(append(b[:whole-1], `,"data":`...), b[:whole-1]...)
+		b = append(b, '}', '}')
 	}
-	profile := appendProfile(nil, value)
-	b := append(r.answer(fasthttp.StatusOK), profile[:len(profile)-1]...)
-	if !value.Get("data").Exists() { // the bare document wins over the convenience
-		b = append(b, `,"data":`...)
-		b = append(b, profile...)
-	}
-	return r.done(append(b, '}'))
+	return r.done(b)
 }
 
-// appendProfile appends a user's document as the user itself may see it: everything but the password's hash.
-func appendProfile(dst []byte, user jsondoc.Value) []byte {
-	own := shape{fields: fieldSet{fieldPassword: nil}, withID: true, withMeta: true}
-	return own.append(dst, user)
+// appendProfile appends an account's document, as it is stored, as the user itself and the project's guests may see it: everything but the
+// password's hash. It is not parsed: what is stored is canonical text.
+func appendProfile(dst, doc []byte) []byte {
+	dst = append(dst, '{')
+	first := true
+	jsondoc.Fields(doc, func(quoted, raw []byte) bool {
+		if string(quoted) == `"`+fieldPassword+`"` {
+			return true
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(append(dst, quoted...), ':')
+		dst = append(dst, raw...)
+		return true
+	})
+	return append(dst, '}')
 }
 
 // publicProfile answers GET /api/userAuth/public/{username}: the declared fields that the project shows, or
@@ -198,11 +208,7 @@ func updateProfile(r *request) error {
 	if err != nil {
 		return err
 	}
-	value, err := r.docParser.Parse(after, storedLimits)
-	if err != nil {
-		return err
-	}
-	fields := appendProfile([]byte(`"message":"Profile updated successfully","user":`), value)
+	fields := appendProfile([]byte(`"message":"Profile updated successfully","user":`), after)
 	b := append(append(r.answer(fasthttp.StatusOK), '{'), fields...)
 	b = append(append(b, `,"data":{`...), fields...)
 	return r.done(append(b, '}', '}'))
@@ -234,10 +240,7 @@ func (r *request) newProfile(me *self) ([]byte, error) {
 		return nil, err
 	}
 	doc := r.scratch
-	before, err := r.profile(me.doc)
-	if err != nil {
-		return nil, err
-	}
+	before := appendProfile(nil, me.doc)
 	if r.state.AsksHook(project.Users, hooks.OpUpdate) {
 		if doc, err = r.hookProfile(me, before, doc); err != nil {
 			return nil, err
@@ -280,10 +283,7 @@ func (r *request) profilePatch(doc []byte) ([]byte, error) {
 // hookProfile lets the project's write hooks on users accept, rewrite or reject a changed profile. They see it without the password and
 // cannot make anybody an administrator.
 func (r *request) hookProfile(me *self, before, doc []byte) ([]byte, error) {
-	after, err := r.profile(doc)
-	if err != nil {
-		return nil, err
-	}
+	after := appendProfile(nil, doc)
 	ev := r.caller(hooks.OpUpdate, project.Users)
 	ev.Before, ev.After = before, after
 	d, err := r.session.Hook(r.context(), &ev)
@@ -326,11 +326,7 @@ func (r *request) judgeProfile(op hooks.Op, before, after []byte) error {
 	ev := r.caller(op, project.Users)
 	ev.Before = before
 	if after != nil {
-		profile, err := r.profile(after)
-		if err != nil {
-			return err
-		}
-		ev.After = profile
+		ev.After = appendProfile(nil, after)
 	}
 	d, err := r.session.Policy(r.context(), &ev)
 	return r.judged(fmt.Sprintf("policy %s", op), errPolicyDenied, errPolicyFailed, &d, err)

@@ -219,9 +219,5 @@ func (x *reader) append(dst []byte, collection string, doc []byte, most int) ([]
 	if collection != project.Users {
 		return append(dst, doc...), nil
 	}
-	v, err := new(jsondoc.Parser).Parse(doc, storedLimits)
-	if err != nil {
-		return dst, err
-	}
-	return appendProfile(dst, v), nil
+	return appendProfile(dst, doc), nil
 }

@@ -193,10 +193,7 @@ func (r *request) needFreshLogin(user kv.DocID) error {
 
 // judgeDeletion asks the project's hooks and policies about the end of an account.
 func (r *request) judgeDeletion(me *self) error {
-	before, err := r.profile(me.doc)
-	if err != nil {
-		return err
-	}
+	before := appendProfile(nil, me.doc)
 	if r.state.AsksHook(project.Users, hooks.OpDelete) {
 		ev := r.caller(hooks.OpDelete, project.Users)
 		ev.Before = before

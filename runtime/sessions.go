@@ -332,11 +332,7 @@ func (r *request) answerSession(status int, message string, s *session, user []b
 	}
 	fields = appendMember(fields, "userId", jsondoc.AppendString(nil, s.userID))
 	if user != nil {
-		value, err := r.docParser.Parse(user, storedLimits)
-		if err != nil {
-			return err
-		}
-		fields = appendMember(fields, "user", appendProfile(nil, value))
+		fields = appendMember(fields, "user", appendProfile(nil, user))
 	}
 	fields = fields[1:] // the first comma
 	b := append(r.answer(status), '{')

@@ -26,24 +26,12 @@ func (r *request) holdAccounts() error {
 	return accountsEnabled(r)
 }
 
-// profile is an account's document as guests see it: without the password.
-func (r *request) profile(doc []byte) ([]byte, error) {
-	v, err := r.docParser.Parse(doc, storedLimits)
-	if err != nil {
-		return nil, err
-	}
-	return appendProfile(nil, v), nil
-}
-
 // judgeSignup lets the project's hooks accept, rewrite or reject a new account. It returns the document to store.
 func (r *request) judgeSignup(id kv.DocID, email, hash string, doc []byte) ([]byte, error) {
 	if !r.state.AsksHook(project.Users, hooks.OpSignup) {
 		return doc, nil
 	}
-	profile, err := r.profile(doc)
-	if err != nil {
-		return nil, err
-	}
+	profile := appendProfile(nil, doc)
 	ev := r.caller(hooks.OpSignup, project.Users)
 	ev.After = profile
 	d, err := r.session.Signup(r.context(), &ev)
@@ -84,10 +72,7 @@ func (r *request) askClaims(userID string, doc []byte) error {
 	if !r.state.AsksHook(project.Users, hooks.OpClaims) {
 		return nil
 	}
-	profile, err := r.profile(doc)
-	if err != nil {
-		return err
-	}
+	profile := appendProfile(nil, doc)
 	ev := r.caller(hooks.OpClaims, project.Users)
 	ev.UserID, ev.Before = userID, profile
 	d, err := r.session.Claims(r.context(), &ev)
