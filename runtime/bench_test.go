@@ -31,6 +31,7 @@ collections:
 
 // benchNode is a server without listeners in use: requests are put into its handler.
 type benchNode struct {
+	server  *Server
 	handler fasthttp.RequestHandler
 	keys    *project.Applied
 	ctx     fasthttp.RequestCtx
@@ -57,7 +58,7 @@ func newBenchNodeOf(t testing.TB, file string) *benchNode {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &benchNode{handler: s.publicHandler()}
+	n := &benchNode{server: s, handler: s.publicHandler()}
 	if n.keys, err = s.registry.Apply(context.Background(), cfg, project.ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
