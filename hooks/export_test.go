@@ -94,13 +94,8 @@ func (b *Bundle) Pool() (idle, spent int) {
 
 // Lane returns how many places for long calls are free; if none is, how many calls wait, negated.
 func (h *Host) Lane() int {
-	h.lane.mu.Lock()
-	defer h.lane.mu.Unlock()
-	n := h.lane.free
-	for _, row := range h.lane.waiting {
-		n -= len(row.calls)
-	}
-	return n
+	now := h.LongCalls()
+	return now.Places - now.Running - now.Waiting
 }
 
 // FillLane takes every place, and returns what gives them back.

@@ -49,7 +49,8 @@ func NewHost(ctx context.Context, options Options) (*Host, error) {
 	defaults := h.options.defaultLimits()
 	h.ceiling = h.options.Ceiling.or(defaultCeiling.atLeast(defaults)).atLeast(defaults)
 	h.sessions.New = func() any { return new(Session) }
-	h.lane.free = max(1, goruntime.GOMAXPROCS(0)/2)
+	h.lane.places = max(1, goruntime.GOMAXPROCS(0)/2)
+	h.lane.free = h.lane.places
 	h.compiling = make(chan struct{}, max(1, goruntime.GOMAXPROCS(0)/2))
 	h.pools.limit, h.pools.modules = h.options.PoolBytes, make(map[*module]struct{})
 	kind := wazero.NewRuntimeConfigCompiler()

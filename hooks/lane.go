@@ -11,6 +11,9 @@ import (
 type lane struct {
 	mu      sync.Mutex
 	free    int        // places
+	places  int        // free and taken
+	turns   uint64     // that were taken so far
+	gaveUp  uint64     // how many calls waited too long so far
 	waiting []*laneRow // of the bundles that have calls waiting, the next one first
 }
 
@@ -25,6 +28,7 @@ func (l *lane) enter(b *Bundle, patience time.Duration) bool {
 	l.mu.Lock()
 	if l.free > 0 { // then nobody waits
 		l.free--
+		l.turns++
 		l.mu.Unlock()
 		return true
 	}
@@ -49,6 +53,7 @@ func (l *lane) enter(b *Bundle, patience time.Duration) bool {
 	if row := l.row(b); row != nil {
 		if i := slices.Index(row.calls, call); i >= 0 {
 			row.calls = slices.Delete(row.calls, i, i+1)
+			l.gaveUp++
 			l.forget(row)
 			return false
 		}
@@ -68,8 +73,28 @@ func (l *lane) leave() {
 	l.waiting = append(l.waiting[1:], row)
 	call := row.calls[0]
 	row.calls = row.calls[1:]
+	l.turns++
 	l.forget(row)
 	close(call)
+}
+
+// LongCalls tells of the calls that run for long.
+type LongCalls struct {
+	Running, Waiting, Places int
+	Turns                    uint64 // how often one got a place so far: again each time after it had given way
+	GaveUp                   uint64 // how many were refused so far because they had waited too long
+}
+
+// LongCalls returns how many calls run for long at the moment.
+func (h *Host) LongCalls() LongCalls {
+	l := &h.lane
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := LongCalls{Running: l.places - l.free, Places: l.places, Turns: l.turns, GaveUp: l.gaveUp}
+	for _, row := range l.waiting {
+		now.Waiting += len(row.calls)
+	}
+	return now
 }
 
 // wanted reports whether anybody waits.

@@ -47,6 +47,9 @@ func TestLongCallsWaitForEachOther(t *testing.T) {
 			t.Fatalf("a short call beside guests that spin: %+v, %v", d, err)
 		}
 	}
+	if now := host.LongCalls(); now.Running != free || now.Waiting != calls || now.Places != free || now.GaveUp != 0 {
+		t.Errorf("%+v", now)
+	}
 	host.PassTicks(30) // three times as long as the guests may run
 	leave()
 	group.Wait()
@@ -106,6 +109,9 @@ func TestALongCallDoesNotWaitForever(t *testing.T) {
 	defer host.FillLane()()
 	if d, err := bundle.Policy(context.Background(), insert(`{}`)); !errors.Is(err, hooks.ErrBusy) || d.Allow {
 		t.Errorf("%+v, %v", d, err)
+	}
+	if now := host.LongCalls(); now.GaveUp != 1 || now.Waiting != 0 {
+		t.Errorf("%+v", now)
 	}
 }
 

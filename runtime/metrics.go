@@ -74,6 +74,11 @@ func metricsPage(r *request) error {
 	var page bytes.Buffer
 	metrics.WriteProcessMetrics(&page)
 	metrics.WriteGaugeUint64(&page, "sluice_projects", uint64(len(rows)))
+	long := r.server.host.LongCalls()
+	metrics.WriteGaugeUint64(&page, "sluice_guest_long_running", uint64(long.Running))
+	metrics.WriteGaugeUint64(&page, "sluice_guest_long_waiting", uint64(long.Waiting))
+	metrics.WriteCounterUint64(&page, "sluice_guest_long_turns_total", long.Turns)
+	metrics.WriteCounterUint64(&page, "sluice_guest_long_refused_total", long.GaveUp)
 	for _, it := range rows {
 		metrics.WriteGaugeUint64(&page, "sluice_project_up"+it.labels, oneIf(it.health != nil))
 	}

@@ -188,7 +188,8 @@ func TestMetrics(t *testing.T) {
 	id := n.operate("GET", "/admin/v1/projects").field("projects.0.id")
 	labels := fmt.Sprintf(`{project=%q,name="blog"}`, id)
 	for _, want := range []string{"sluice_projects 1\n", "sluice_project_up" + labels + " 1\n", "sluice_store_writable" + labels + " 1\n",
-		"sluice_store_disk_full" + labels + " 0\n", "sluice_store_commits_total" + labels + " ", "process_resident_memory_bytes "} {
+		"sluice_store_disk_full" + labels + " 0\n", "sluice_store_commits_total" + labels + " ", "process_resident_memory_bytes ",
+		"sluice_guest_long_running 0\n", "sluice_guest_long_waiting 0\n", "sluice_guest_long_turns_total ", "sluice_guest_long_refused_total 0\n"} {
 		if !strings.Contains(out.body, want) {
 			t.Errorf("no %q in\n%s", want, out.body)
 		}
