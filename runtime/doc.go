@@ -8,7 +8,9 @@
 //
 // server.go accepts and answers; routes.go is the one table of routes; stages.go holds the checks that many routes
 // share; write.go and read.go are the way of a write and of a read, guests.go where a project's own code is asked;
-// body.go is how bodies come in, files.go, fileform.go and fileserve.go the way of a file; the area files (accounts.go, sessions.go, documents.go, bulk.go, batch.go, schemas.go, admin.go, health.go) hold handlers.
+// body.go is how bodies come in, files.go, fileform.go and fileserve.go the way of a file; the area files hold handlers:
+// accounts.go, profile.go, password.go, refresh.go and sessionlist.go those of accounts (sessions.go is the document of a login, cookie.go its
+// cookie, audit.go what is told of it), documents.go, bulk.go, batch.go, schemas.go, admin.go and health.go the others.
 // A handler returns an error and never writes one: respond.go writes, error.go maps.
 //
 // # Concurrency
@@ -18,6 +20,6 @@
 // its snapshot are borrowed until the snapshot is closed, which happens before the answer leaves. There is no lock in
 // this package on the way of a request: projects are found through atomically swapped maps and pointers.
 //
-// Lock order, outermost first, all in runtime/project: the registry's mu, a project's mu (one change of its rules), a
-// project's turn (shared by commits). kv and hooks lock below them.
+// Lock order, outermost first, all in runtime/project: the registry's mu, a project's mu (one change of its rules) or saving (one save of
+// what failed), a project's turn (shared by commits), the mu of what was revoked. kv and hooks lock below them.
 package runtime

@@ -275,9 +275,13 @@ func (p *Project) AuditPage(ctx context.Context, q AuditQuery) (entries [][]byte
 // auditBudget is what one page may look at: all of the largest log.
 const auditBudget = maxAuditEntries + 100_000
 
-// trimAudit removes the oldest entries beyond the number that the project keeps.
+// auditShare is the part of a project's database limit that its audit log may take.
+const auditShare = 10
+
+// trimAudit removes the oldest entries beyond what the project keeps: a number, and a tenth of what its documents may take if that is limited.
 func (r *Registry) trimAudit(ctx context.Context, p *Project) (removed int, err error) {
-	most := int64(p.State().Config.Audit.Entries)
+	cfg := p.State().Config
+	most, bytes := int64(cfg.Audit.Entries), cfg.Limits.DatabaseBytes/auditShare
 	for range sweepMost {
 		n := 0
 		_, err := p.Write(ctx, func() (*kv.Batch, error) {
@@ -295,10 +299,14 @@ func (r *Registry) trimAudit(ctx context.Context, p *Project) (removed int, err 
 			if err != nil {
 				return nil, err
 			}
-			if st.Documents <= most {
+			over := st.Documents - most
+			if bytes > 0 && st.Bytes > bytes {
+				over = max(over, (st.Bytes-bytes)*st.Documents/st.Bytes+1)
+			}
+			if over <= 0 {
 				return nil, errNothingExpired
 			}
-			page, err := snap.Find(ctx, c, &kv.Query{Limit: int(min(st.Documents-most, sweepSize)), Sort: []kv.SortKey{{Path: idMember}}})
+			page, err := snap.Find(ctx, c, &kv.Query{Limit: int(min(over, sweepSize)), Sort: []kv.SortKey{{Path: idMember}}})
 			if err != nil {
 				return nil, err
 			}

@@ -63,6 +63,36 @@ func TestAuditIsTrimmed(t *testing.T) {
 	}
 }
 
+// TestAuditTakesItsShare: where documents are limited the log takes a tenth at most.
+func TestAuditTakesItsShare(t *testing.T) {
+	r, p, ctx := openTest(t)
+	cfg := p.State().Config
+	cfg.Limits.DatabaseBytes = 100_000
+	b, err := r.newBatch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 500 {
+		e := AuditEntry{Time: r.now(), Kind: AuditLogin, UserID: "u"}
+		e.Put(b, p.DB.NewID(r.now()), cfg)
+	}
+	if _, err := p.DB.Commit(ctx, b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Sweep(ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := p.DB.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	c, _ := snap.Collection(Audit)
+	if st, err := snap.State(c); err != nil || st.Bytes > 10_000 || st.Bytes < 9_000 {
+		t.Errorf("%d entries of %d bytes are left, %v", st.Documents, st.Bytes, err)
+	}
+}
+
 // TestPrintable: what a stranger calls itself cannot speak to a terminal, nor grow.
 func TestPrintable(t *testing.T) {
 	for in, want := range map[string]string{"curl/8.0": "curl/8.0", "a\x1b[31mb\r\nc\x00": "a[31mbc", "x\u202ey\u200bz": "xyz", "\xff\xfeé": "é"} {
