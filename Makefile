@@ -56,6 +56,7 @@ faults: ## kills, full and failing disks, damage, races: the short form
 torture: ## the same, for hours, and the store against its model for a million operations
 	TORTURE=long $(GO) test -count=1 -timeout 12h -v -run '^Test(Store|Races)$$' ./kv
 	cd torture && TORTURE=long $(GO) test -count=1 -timeout 12h -v ./...
+	SLUICE_TEST_KILLS=1000 $(GO) test -count=1 -timeout 12h -v -run '^TestKillDuringUploads$$' ./e2e
 
 sdk: toolchains ## the SDKs' libraries, each in its language; the demo's guest and the benchmarks, modules of their own
 	.ci/sdk

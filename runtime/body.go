@@ -77,12 +77,12 @@ const slowestTransfer = 8 << 10
 // upload is the body of a request that takes a file, as a stream. It ends in errFileTooLarge when more comes than limit,
 // and in errTimeout when it comes too slowly.
 type upload struct {
-	http    *fasthttp.RequestCtx
-	stream  io.Reader // nil: no body at all
-	end     time.Time // of the patience with the client, before what it has sent is counted
-	left    int64     // bytes that may still come
-	read    int64     // bytes that came
-	renewed time.Time // when the deadline was last moved
+	http   *fasthttp.RequestCtx
+	stream io.Reader // nil: no body at all
+	end    time.Time // of the patience with the client, before what it has sent is counted
+	left   int64     // bytes that may still come
+	read   int64     // bytes that came
+	until  time.Time // the deadline of the connection, once it was set
 }
 
 // newUpload begins to read the request's body as a file's. Deadlines of a connection are the operating system's, so they go by
@@ -96,9 +96,9 @@ func (u *upload) Read(p []byte) (int, error) {
 	if u.stream == nil {
 		return 0, io.EOF
 	}
-	if now := time.Now(); now.Sub(u.renewed) > time.Second {
-		u.renewed = now
-		if err := u.http.SetReadDeadline(u.end.Add(time.Duration(u.read/slowestTransfer) * time.Second)); err != nil {
+	if until := u.end.Add(time.Duration(u.read/slowestTransfer) * time.Second); until != u.until {
+		u.until = until
+		if err := u.http.SetReadDeadline(until); err != nil {
 			return 0, err
 		}
 	}

@@ -1,9 +1,12 @@
 package runtime_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/textproto"
 	"strings"
@@ -364,4 +367,46 @@ func TestFilesOfTheOperator(t *testing.T) {
 	n.operator("POST", files+"/sweep?age=soon", "").want(t, 400)
 	n.operator("GET", "/admin/v1/projects/nobody/files", "").want(t, 404)
 	n.sendTo(n.server.AdminURL(), "GET", files, "").want(t, 401)
+}
+
+// TestSlowUploads holds to SEC-21 for files: one that stops is cut off and leaves nothing, one that goes on may take longer
+// than any other request.
+func TestSlowUploads(t *testing.T) {
+	const patience = 300 * time.Millisecond
+	n := start(t, blog+"\nfiles: {totalBytes: 1 MiB}\n", func(o *runtime.Options) { o.Timeout = patience })
+	part := "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n"
+	first, rest := part+strings.Repeat("x", 32<<10), strings.Repeat("y", 100)+"\r\n--b--\r\n"
+	head := fmt.Sprintf("POST /api/storage/upload HTTP/1.1\r\nHost: node\r\nConnection: close\r\nx-api-key: %s\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n", n.sk, len(first)+len(rest))
+	for name, c := range map[string]struct {
+		sent   string
+		later  string // after more than the patience of the node
+		status int
+	}{
+		"stops at once":               {head + part + "x", "", 408},
+		"has sent enough for a while": {head + first, rest, 201},
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, c.sent); err != nil {
+			t.Fatal(err)
+		}
+		if c.later != "" {
+			time.Sleep(2 * patience) // this is what is tested
+			if _, err := io.WriteString(conn, c.later); err != nil {
+				t.Fatal(err)
+			}
+		}
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || res.StatusCode != c.status {
+			t.Errorf("%s: %v, %v", name, res, err)
+		}
+	}
+	p := n.server.Registry().List()[0]
+	until(t, "nothing is reserved", func() bool {
+		totals, err := p.FileTotals()
+		return err == nil && totals.Uploads == 0 && totals.Files == 1 && totals.Bytes == 32<<10+100
+	})
 }
