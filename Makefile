@@ -15,9 +15,9 @@ UNIT = $$($(GO) list ./... | grep -v '/e2e$$')
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 
-.PHONY: test build lint fmt vet staticcheck vuln toolchains unit faults torture sdk e2e wasm bench compare engines soak fuzz clean help
+.PHONY: test build lint fmt vet staticcheck vuln toolchains unit faults torture s3 sdk e2e wasm bench compare engines soak fuzz clean help
 
-test: lint unit faults sdk e2e ## everything that must hold before a change lands
+test: lint unit faults s3 sdk e2e ## everything that must hold before a change lands
 
 build: ## the binary, bin/sluice
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/sluice ./cmd/sluice
@@ -57,6 +57,9 @@ torture: ## the same, for hours, and the store against its model for a million o
 	TORTURE=long $(GO) test -count=1 -timeout 12h -v -run '^Test(Store|Races)$$' ./kv
 	cd torture && TORTURE=long $(GO) test -count=1 -timeout 12h -v ./...
 	SLUICE_TEST_KILLS=1000 $(GO) test -count=1 -timeout 12h -v -run '^TestKillDuringUploads$$' ./e2e
+
+s3: ## files in a bucket of a real S3 service, which is built and started here
+	cd e2e/s3 && $(GO) vet ./... && $(GO) test -count=1 -timeout 5m ./...
 
 sdk: toolchains ## the SDKs' libraries, each in its language; the demo's guest and the benchmarks, modules of their own
 	.ci/sdk

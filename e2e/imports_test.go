@@ -52,6 +52,7 @@ var libraries = map[string]struct {
 	"github.com/golang-jwt/jwt":          {[]string{"runtime/auth"}, "the algorithm is pinned in one place"},
 	"golang.org/x/crypto":                {[]string{"runtime/auth"}, "one room chooses how secrets are treated"},
 	"github.com/tetratelabs/wazero":      {[]string{"hooks"}, "the engine behind one door can be replaced there"},
+	"github.com/minio/minio-go":          {[]string{"blobs"}, "what an S3 service is asked is decided in one room"},
 	"go.etcd.io/bbolt":                   {[]string{"kv"}, "one room writes a project's file, by one function"},
 	"github.com/evanw/esbuild":           {[]string{"bundle/script"}, "the developer's side alone turns sources into what is deployed; a node never runs a compiler of JavaScript in its own process"},
 	"github.com/urfave/cli":              {[]string{"cmd"}, "flags and environment are read by the binary only"},
@@ -63,6 +64,7 @@ var never = map[string]map[string]string{
 	"runtime/auth":    {"net/http": "auth does not do HTTP", "github.com/valyala/fasthttp": "auth does not do HTTP", "go.etcd.io/bbolt": "auth does not read a store"},
 	"runtime/project": {"github.com/valyala/fasthttp": "a project does not know requests", "net/http": "a project does not know requests"},
 	"kv":              {"net/http": "the store does not do HTTP", "github.com/valyala/fasthttp": "the store does not do HTTP", "github.com/tetratelabs/wazero": "the store does not run guests", "github.com/golang-jwt/jwt": "the store does not know users"},
+	"blobs":           {"github.com/valyala/fasthttp": "the store serves nobody", "go.etcd.io/bbolt": "bytes are not documents", "github.com/tetratelabs/wazero": "the store does not run guests", "github.com/golang-jwt/jwt": "the store does not know users"},
 	"hooks":           {"net/http": "guests reach no network", "github.com/valyala/fasthttp": "guests reach no network", "go.etcd.io/bbolt": "guests reach no file", "github.com/golang-jwt/jwt": "guests know no secrets"},
 }
 

@@ -1,0 +1,108 @@
+package s3
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-edge/sluice/blobs"
+	"github.com/sluice-edge/sluice/blobs/blobtest"
+	"github.com/sluice-edge/sluice/blobs/s3"
+)
+
+const part = 5 << 20 // the least there is
+
+func (g *gateway) options(t *testing.T) s3.Options {
+	return s3.Options{
+		Endpoint: g.endpoint(), Region: region, Bucket: bucket, Style: s3.StylePath,
+		AccessKey: accessKey, SecretKey: secretKey,
+		SpoolDir: t.TempDir(), Timeout: 10 * time.Second, PartSize: part, CopySize: 2 * part,
+	}
+}
+
+func open(t *testing.T, o s3.Options) *s3.Service {
+	t.Helper()
+	service, err := s3.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(service.Close)
+	return service
+}
+
+func project(t *testing.T, service *s3.Service) (*s3.Backend, string) {
+	t.Helper()
+	var random [8]byte
+	rand.Read(random[:])
+	name := hex.EncodeToString(random[:])
+	b, err := service.Project(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, name
+}
+
+// fixture is a project of its own at the service.
+func (g *gateway) fixture(t *testing.T, o s3.Options) blobtest.Fixture {
+	service := open(t, o)
+	backend, name := project(t, service)
+	other, _ := project(t, service)
+	base := strings.TrimSuffix(o.Prefix, "/")
+	return blobtest.Fixture{
+		Backend: backend,
+		Other:   other,
+		Leftovers: func(t *testing.T) (left []string) {
+			for _, key := range g.files(t) {
+				rest, ours := strings.CutPrefix(key, filepath.Join(base, name)+"/")
+				if strings.HasPrefix(key, ".sgwtmp") {
+					left = append(left, key)
+				}
+				if !ours {
+					continue
+				}
+				folder, file := filepath.Split(rest)
+				_, hash := blobs.ParseHash(file)
+				_, id := blobs.ParseUploadID(file)
+				if !(folder == "blobs/" && hash == nil) && !(folder == "uploads/" && id == nil) {
+					left = append(left, key)
+				}
+			}
+			spooled, err := os.ReadDir(o.SpoolDir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range spooled {
+				left = append(left, file.Name())
+			}
+			return left
+		},
+		Damage: func(t *testing.T, h blobs.Hash) {
+			path := filepath.Join(g.dir, "data", bucket, base, name, "blobs", h.String())
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content[len(content)/2] ^= 1
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Large: 2 * part,
+	}
+}
+
+func TestS3(t *testing.T) {
+	if err := flag.Set("rapid.checks", "10"); err != nil {
+		t.Fatal(err)
+	}
+	g := newGateway(t, http.DefaultClient)
+	t.Run("path style", func(t *testing.T) {
+		blobtest.Run(t, func(t *testing.T) blobtest.Fixture { return g.fixture(t, g.options(t)) })
+	})
+}
