@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -76,6 +77,7 @@ type gateway struct {
 	scheme       string
 	env          []string
 	process      *exec.Cmd
+	said         bytes.Buffer
 }
 
 func (g *gateway) endpoint() string { return g.scheme + "://" + g.address }
@@ -99,6 +101,12 @@ func newGateway(t *testing.T, client *http.Client, env ...string) *gateway {
 		g.scheme = "https"
 	}
 	g.start(t)
+	t.Cleanup(func() {
+		g.kill()
+		if t.Failed() {
+			t.Logf("the service said: %s", g.said.String())
+		}
+	})
 	return g
 }
 
@@ -107,11 +115,10 @@ func (g *gateway) start(t *testing.T) {
 	t.Helper()
 	g.process = exec.Command(os.Args[0])
 	g.process.Env = append(append(os.Environ(), envGateway+"="+g.dir, envAddress+"="+g.address), g.env...)
-	g.process.Stderr = os.Stderr
+	g.process.Stdout, g.process.Stderr = &g.said, &g.said
 	if err := g.process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(g.kill)
 	for deadline := time.Now().Add(30 * time.Second); ; {
 		res, err := g.client.Get(g.endpoint() + "/healthy")
 		if err == nil {
@@ -128,6 +135,7 @@ func (g *gateway) start(t *testing.T) {
 	}
 }
 
+// kill ends the process, stopped or not, dead or not.
 func (g *gateway) kill() {
 	_ = g.process.Process.Signal(syscall.SIGCONT)
 	_ = g.process.Process.Kill()

@@ -1,9 +1,18 @@
 package s3
 
 import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
+	"errors"
 	"flag"
+	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -105,4 +114,73 @@ func TestS3(t *testing.T) {
 	t.Run("path style", func(t *testing.T) {
 		blobtest.Run(t, func(t *testing.T) blobtest.Fixture { return g.fixture(t, g.options(t)) })
 	})
+	t.Run("host style, with a prefix", func(t *testing.T) {
+		_, port, err := net.SplitHostPort(g.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dial := func(ctx context.Context, network, _ string) (net.Conn, error) { // as a name server would say
+			return (&net.Dialer{}).DialContext(ctx, network, g.address)
+		}
+		transport := &http.Transport{DialContext: dial}
+		t.Cleanup(transport.CloseIdleConnections)
+		blobtest.Run(t, func(t *testing.T) blobtest.Fixture {
+			o := g.options(t)
+			o.Endpoint, o.Style, o.Prefix, o.Dial = "http://"+domain+":"+port, s3.StyleHost, "nodes/one", dial
+			f := g.fixture(t, o)
+			f.Client = &http.Client{Transport: transport}
+			return f
+		})
+	})
+}
+
+// The same over TLS, with an authority that the operator names.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	authority := certificate(t, cert, key)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority}}}
+	t.Cleanup(client.CloseIdleConnections)
+	g := newGateway(t, client, envCert+"="+cert, envKey+"="+key)
+
+	blobtest.Run(t, func(t *testing.T) blobtest.Fixture {
+		o := g.options(t)
+		o.CAFile = cert
+		f := g.fixture(t, o)
+		f.Client = client
+		return f
+	})
+	if err := open(t, g.options(t)).Ping(t.Context()); !errors.Is(err, blobs.ErrUnavailable) {
+		t.Errorf("without the authority: %v", err)
+	}
+}
+
+// certificate writes one for this machine, signed by itself.
+func certificate(t *testing.T, cert, key string) *x509.CertPool {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for path, content := range map[string][]byte{cert: public, key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(public)
+	return pool
 }
