@@ -29,7 +29,8 @@ type Upload struct {
 	Modified time.Time
 }
 
-// Content is an object opened for reading. It is for one goroutine, but for ReadAt. It keeps its bytes while it is open
+// Content is an object opened for reading, until it is closed: the context of Open may end before. It is for one goroutine,
+// but for ReadAt. It keeps its bytes while it is open
 // where the backend can promise that (disk, memory); from a service, a Read fails with ErrNotFound once they are removed.
 type Content interface {
 	io.Reader

@@ -55,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"what is not there", missing},
 		{"ranges", ranges},
 		{"reading what is removed", removedWhileOpen},
+		{"reading after the context of opening", afterItsContext},
 		{"many put the same", samePuts},
 		{"put and remove race", putAndRemove},
 		{"uploads", uploads},
@@ -431,6 +432,27 @@ func ranges(t *testing.T, _ Fixture, s *blobs.Store) {
 		if got, err := io.ReadAll(file); err != nil || !bytes.Equal(got, content[5:]) {
 			t.Errorf("the file reads otherwise: %v", err)
 		}
+	}
+}
+
+// afterItsContext reads when the context of opening has ended, as who answers with it does.
+func afterItsContext(t *testing.T, f Fixture, s *blobs.Store) {
+	content := random(300_000)
+	l := put(t, s, content)
+	defer l.Release()
+	ctx, cancel := context.WithCancel(t.Context())
+	c, err := s.Open(ctx, l.Hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	cancel()
+	if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, content) {
+		t.Fatalf("%d bytes, %v", len(got), err)
+	}
+	got := make([]byte, 10)
+	if _, err := c.ReadAt(got, 1000); err != nil || !bytes.Equal(got, content[1000:1010]) {
+		t.Fatalf("read at: %v", err)
 	}
 }
 

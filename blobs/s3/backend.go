@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -28,6 +29,8 @@ const (
 type Backend struct {
 	service *Service
 	base    string // of its keys, with a slash at the end
+	owner   string
+	owned   atomic.Bool // that it is this owner's is known
 }
 
 func (b *Backend) object(h blobs.Hash) string      { return b.base + objects + h.String() }
@@ -35,6 +38,9 @@ func (b *Backend) upload(id blobs.UploadID) string { return b.base + uploads + i
 
 // Receive spools r.
 func (b *Backend) Receive(ctx context.Context, r io.Reader, limit int64) (blobs.Incoming, error) {
+	if err := b.own(ctx); err != nil {
+		return nil, err
+	}
 	s, err := b.service.spool(ctx, r, limit)
 	if err != nil {
 		return nil, err
@@ -58,6 +64,9 @@ func (in *received) Place(ctx context.Context) error {
 
 // Stage spools r and sends it.
 func (b *Backend) Stage(ctx context.Context, id blobs.UploadID, r io.Reader, limit int64) (blobs.Upload, error) {
+	if err := b.own(ctx); err != nil {
+		return blobs.Upload{}, err
+	}
 	s, err := b.service.spool(ctx, r, limit)
 	if err != nil {
 		return blobs.Upload{}, err
@@ -85,6 +94,9 @@ func (b *Backend) StatUpload(ctx context.Context, id blobs.UploadID) (blobs.Uplo
 
 // Claim has the service copy the upload to where no client can change it, and hashes the copy.
 func (b *Backend) Claim(ctx context.Context, id blobs.UploadID, limit int64) (blobs.Incoming, error) {
+	if err := b.own(ctx); err != nil {
+		return nil, err
+	}
 	info, err := b.stat(ctx, b.upload(id))
 	if err != nil {
 		return nil, err
@@ -175,6 +187,9 @@ func (b *Backend) remove(ctx context.Context, key string) error {
 
 // Discard removes the upload.
 func (b *Backend) Discard(ctx context.Context, id blobs.UploadID) error {
+	if err := b.own(ctx); err != nil {
+		return err
+	}
 	return b.remove(ctx, b.upload(id))
 }
 
@@ -189,6 +204,9 @@ func (b *Backend) Stat(ctx context.Context, h blobs.Hash) (blobs.Info, error) {
 
 // Delete removes an object.
 func (b *Backend) Delete(ctx context.Context, h blobs.Hash) error {
+	if err := b.own(ctx); err != nil {
+		return err
+	}
 	return b.remove(ctx, b.object(h))
 }
 
@@ -231,6 +249,9 @@ func (b *Backend) WalkUploads(ctx context.Context, f func(blobs.Upload) error) e
 
 // Tidy removes the copies of uploads, and the parts of objects, that a process that died has left.
 func (b *Backend) Tidy(ctx context.Context, before time.Time) error {
+	if err := b.own(ctx); err != nil {
+		return err
+	}
 	var failures []error
 	err := b.list(ctx, frozen, func(_ string, info minio.ObjectInfo) error {
 		if info.LastModified.Before(before) && !b.service.isBusy(info.Key) {
@@ -286,6 +307,10 @@ func (b *Backend) PresignGet(ctx context.Context, h blobs.Hash, o blobs.GetOptio
 
 // Destroy removes everything under the project's part of the bucket.
 func (b *Backend) Destroy(ctx context.Context) error {
+	if err := b.own(ctx); err != nil {
+		return err
+	}
+	b.owned.Store(false) // the note of it goes as well
 	var failures []error
 	listed := error(nil)
 	ended, end := context.WithCancel(ctx)

@@ -22,6 +22,7 @@ const first = 128 << 10
 // content is an object of the service, read by as few requests as its reader allows.
 type content struct {
 	ctx     context.Context
+	cancel  context.CancelFunc
 	backend *Backend
 	key     string
 	size    int64
@@ -30,20 +31,37 @@ type content struct {
 	failed  int           // attempts in a row that brought nothing
 }
 
-// Open opens an object for reading, until ctx ends.
+// Open opens an object for reading. As with a file, it is read until it is closed, whatever becomes of ctx meanwhile: a
+// server answers from it when its handler has returned.
 func (b *Backend) Open(ctx context.Context, h blobs.Hash) (blobs.Content, error) {
-	return b.open(ctx, b.object(h))
+	reading, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel) // while it is being opened
+	c, err := b.open(reading, b.object(h))
+	if !stop() && ctx.Err() != nil {
+		cancel()
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	c.cancel = cancel
+	return c, nil
 }
 
-func (b *Backend) open(ctx context.Context, key string) (blobs.Content, error) {
-	c := &content{ctx: ctx, backend: b, key: key}
+// open opens an object for reading, until ctx ends.
+func (b *Backend) open(ctx context.Context, key string) (*content, error) {
+	c := &content{ctx: ctx, cancel: func() {}, backend: b, key: key}
 	body, header, err := c.get(0, first)
 	var said minio.ErrorResponse
 	switch {
 	case errors.As(err, &said) && said.StatusCode == http.StatusRequestedRangeNotSatisfiable: // there is no first byte
 		info, err := b.stat(ctx, key)
+		if err != nil {
+			return nil, err
+		}
 		c.size = info.Size
-		return c, err
+		return c, nil
 	case err != nil:
 		return nil, err
 	}
@@ -179,5 +197,6 @@ func (c *content) File() *os.File { return nil }
 // Close ends what is coming in.
 func (c *content) Close() error {
 	c.drop()
+	c.cancel()
 	return nil
 }

@@ -63,11 +63,11 @@ func TestProjectNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"", "a/b", "..", ".", "a b", "ü", "a\x00"} {
-		if _, err := s.Project(bad); err == nil {
+		if _, err := s.Project(bad, "node"); err == nil {
 			t.Errorf("%q is taken for a project", bad)
 		}
 	}
-	if _, err := s.Project("Ab_9-x"); err != nil {
+	if _, err := s.Project("Ab_9-x", "node"); err != nil {
 		t.Error(err)
 	}
 }

@@ -90,14 +90,21 @@ func Open(o Options) (*Service, error) {
 	return &Service{o: o, core: minio.Core{Client: private}, public: public, transport: transport, live: map[string]int{}}, nil
 }
 
-// Ping asks whether the bucket is there and the credentials are taken.
+// ErrRefused says that the service is there and says no: to the bucket, the credentials, the region. Trying again will
+// not help. It is an ErrUnavailable.
+var ErrRefused = fmt.Errorf("%w: the service refuses", blobs.ErrUnavailable)
+
+// Ping asks whether the bucket is there and the credentials are taken; the error is an ErrRefused if they are not.
 func (s *Service) Ping(ctx context.Context) error {
 	there, err := s.core.BucketExists(ctx, s.o.Bucket)
-	if err != nil {
+	var said minio.ErrorResponse
+	switch {
+	case errors.As(err, &said) && said.StatusCode/100 == 4:
+		return fmt.Errorf("blobs: S3: %w: bucket %s at %s: %w", ErrRefused, s.o.Bucket, s.o.Endpoint, err)
+	case err != nil:
 		return fmt.Errorf("blobs: S3: bucket %s at %s: %w", s.o.Bucket, s.o.Endpoint, failed(ctx, err))
-	}
-	if !there {
-		return fmt.Errorf("blobs: S3: %w: there is no bucket %s at %s", blobs.ErrUnavailable, s.o.Bucket, s.o.Endpoint)
+	case !there:
+		return fmt.Errorf("blobs: S3: %w: there is no bucket %s at %s", ErrRefused, s.o.Bucket, s.o.Endpoint)
 	}
 	return nil
 }
@@ -105,29 +112,46 @@ func (s *Service) Ping(ctx context.Context) error {
 // Close closes the connections that nobody uses. It is called after the backends were closed.
 func (s *Service) Close() { s.transport.CloseIdleConnections() }
 
-// Project returns the backend of one project, whose name may hold letters, digits, - and _.
-func (s *Service) Project(name string) (*Backend, error) {
+// Project returns the backend of one project, whose name may hold letters, digits, - and _. owner is a name that no other
+// node's project has: two nodes under one prefix would each take the other's objects for orphans, and sweep them. The
+// first that writes is noted at the service, and every other gets an *OwnedError for whatever is not reading. Without
+// an owner only the methods that read may be called.
+func (s *Service) Project(name, owner string) (*Backend, error) {
 	if name == "" || strings.ContainsFunc(name, unusual) || strings.ContainsAny(name, "./") {
 		return nil, fmt.Errorf("blobs: S3: %q cannot be part of a key", name)
 	}
-	return &Backend{service: s, base: s.o.Prefix + name + "/"}, nil
+	return &Backend{service: s, base: s.o.Prefix + name + "/", owner: owner}, nil
 }
 
 // OwnedError says that a project's keys belong to another node, which would sweep away what this one stores.
 type OwnedError struct {
-	Key   string // where that is written
+	Key   string // where that is noted
 	Owner string
 }
+
+// Unwrap says that it is as if the store did not work: nothing is written to it.
+func (e *OwnedError) Unwrap() error { return blobs.ErrUnavailable }
 
 func (e *OwnedError) Error() string {
 	return fmt.Sprintf("blobs: S3: %s says that these objects belong to %q: give each node a prefix or a bucket of its own, or remove that key if that node is gone", e.Key, e.Owner)
 }
 
-// Own writes down that this project's objects belong to owner, a name that no other node has, or compares: two nodes
-// under one prefix would each take the other's objects for orphans. It is asked once, before anything is stored or
-// swept. The error is an *OwnedError if they are another's.
-func (b *Backend) Own(ctx context.Context, owner string) error {
-	key := b.base + "owner"
+// own has it noted that the project's objects are this owner's, or compares. Once it is known it costs nothing.
+func (b *Backend) own(ctx context.Context) error {
+	if b.owned.Load() {
+		return nil
+	}
+	if b.owner == "" {
+		return fmt.Errorf("blobs: S3: %w: %s was opened for reading", blobs.ErrUnavailable, b.base)
+	}
+	if err := b.claimKeys(ctx, b.base+"owner"); err != nil {
+		return err
+	}
+	b.owned.Store(true)
+	return nil
+}
+
+func (b *Backend) claimKeys(ctx context.Context, key string) error {
 	for range 2 { // the second time somebody else was faster
 		body, _, _, err := b.service.core.GetObject(ctx, b.service.o.Bucket, key, minio.GetObjectOptions{})
 		if err == nil {
@@ -135,7 +159,7 @@ func (b *Backend) Own(ctx context.Context, owner string) error {
 			if err = errors.Join(err, body.Close()); err != nil {
 				return failed(ctx, err)
 			}
-			if string(text) != owner {
+			if string(text) != b.owner {
 				return &OwnedError{Key: key, Owner: string(text)}
 			}
 			return nil
@@ -145,8 +169,8 @@ func (b *Backend) Own(ctx context.Context, owner string) error {
 		}
 		o := minio.PutObjectOptions{ContentType: "text/plain"}
 		o.SetMatchETagExcept("*") // only if nobody has
-		text := strings.NewReader(owner)
-		_, err = b.service.core.PutObject(ctx, b.service.o.Bucket, key, text, text.Size(), "", sum(owner), o)
+		text := strings.NewReader(b.owner)
+		_, err = b.service.core.PutObject(ctx, b.service.o.Bucket, key, text, text.Size(), "", sum(b.owner), o)
 		if err != nil && minio.ToErrorResponse(err).Code != minio.PreconditionFailed {
 			return fmt.Errorf("blobs: S3: whose is %s: %w", b.base, failed(ctx, err))
 		}

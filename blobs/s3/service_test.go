@@ -24,7 +24,14 @@ import (
 // bad is a service that answers as a test wants it to; e2e/s3 has a real one.
 func bad(t *testing.T, serve http.HandlerFunc) (*blobs.Store, s3.Options) {
 	t.Helper()
-	server := httptest.NewServer(serve)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/owner") {
+			w.Header().Set("Last-Modified", "Fri, 02 Jan 2026 03:04:05 GMT")
+			_, _ = io.WriteString(w, "this node")
+			return
+		}
+		serve(w, r)
+	}))
 	t.Cleanup(server.Close)
 	o := valid()
 	o.Endpoint, o.Region, o.SpoolDir, o.Timeout, o.Attempts = server.URL, "us-east-1", t.TempDir(), 5*time.Second, 2
@@ -38,7 +45,7 @@ func store(t *testing.T, o s3.Options) *blobs.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(service.Close)
-	b, err := service.Project("project")
+	b, err := service.Project("project", "this node")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,48 +28,73 @@ func TestPing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		change func(*s3.Options)
-		says   string
+		change  func(*s3.Options)
+		says    string
+		refused bool // and not just not there
 	}{
-		"another secret": {func(o *s3.Options) { o.SecretKey = "wrong" }, bucket},
-		"another key":    {func(o *s3.Options) { o.AccessKey = "wrong" }, bucket},
-		"no such bucket": {func(o *s3.Options) { o.Bucket = "no-such-bucket" }, "no bucket no-such-bucket"},
-		"nobody there":   {func(o *s3.Options) { o.Endpoint = "http://127.0.0.1:1" }, "connection refused"},
+		"another secret": {func(o *s3.Options) { o.SecretKey = "wrong" }, bucket, true},
+		"another key":    {func(o *s3.Options) { o.AccessKey = "wrong" }, bucket, true},
+		"no such bucket": {func(o *s3.Options) { o.Bucket = "no-such-bucket" }, "no bucket no-such-bucket", true},
+		"nobody there":   {func(o *s3.Options) { o.Endpoint = "http://127.0.0.1:1" }, "connection refused", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := g.options(t)
 			o.Attempts = 1
 			c.change(&o)
 			err := open(t, o).Ping(t.Context())
-			if !errors.Is(err, blobs.ErrUnavailable) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), secretKey) {
+			if !errors.Is(err, blobs.ErrUnavailable) || errors.Is(err, s3.ErrRefused) != c.refused || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), secretKey) {
 				t.Errorf("%v", err)
 			}
 		})
 	}
 }
 
-// Two nodes under one prefix would sweep each other's objects: the second is refused.
-func TestOwn(t *testing.T) {
+// Two nodes under one prefix would sweep each other's objects: the second is refused whatever is not reading.
+func TestOwner(t *testing.T) {
 	g := newGateway(t, http.DefaultClient)
 	service := open(t, g.options(t))
-	b, _ := project(t, service)
-	for range 2 {
-		if err := b.Own(t.Context(), "node one"); err != nil {
+	store := func(project, owner string) *blobs.Store {
+		t.Helper()
+		b, err := service.Project(project, owner)
+		if err != nil {
 			t.Fatal(err)
 		}
+		return blobs.New(b, blobs.Options{Now: func() time.Time { return time.Now().Add(48 * time.Hour) }})
 	}
-	owned := (*s3.OwnedError)(nil)
-	if err := b.Own(t.Context(), "node two"); !errors.As(err, &owned) || owned.Owner != "node one" {
-		t.Fatalf("another node: %v", err)
+	nobody := func(context.Context, blobs.Hash) (bool, error) { return false, nil }
+	l, err := store("project", "node one").Put(t.Context(), strings.NewReader("bytes"), blobs.NoLimit)
+	if err != nil {
+		t.Fatal(err)
 	}
+	for _, owner := range []string{"node two", ""} {
+		s := store("project", owner)
+		_, put := s.Put(t.Context(), strings.NewReader("x"), blobs.NoLimit)
+		_, stage := s.Stage(t.Context(), blobs.UploadID{}, strings.NewReader("x"), blobs.NoLimit)
+		_, promote := s.Promote(t.Context(), blobs.UploadID{}, blobs.NoLimit)
+		_, remove := s.Remove(t.Context(), l.Hash, nobody)
+		_, sweep := s.Sweep(t.Context(), nobody, time.Hour)
+		for doing, err := range map[string]error{"put": put, "stage": stage, "promote": promote, "remove": remove, "sweep": sweep,
+			"discard": s.Discard(t.Context(), blobs.UploadID{}), "destroy": s.Destroy(t.Context())} {
+			owned := (*s3.OwnedError)(nil)
+			if !errors.Is(err, blobs.ErrUnavailable) || owner != "" && (!errors.As(err, &owned) || owned.Owner != "node one") {
+				t.Errorf("%q: %s: %v", owner, doing, err)
+			}
+		}
+		if err := s.Verify(t.Context(), l.Hash); err != nil {
+			t.Errorf("%q: reading: %v", owner, err)
+		}
+	}
+	if _, err := store("project", "node one").Put(t.Context(), strings.NewReader("more"), blobs.NoLimit); err != nil {
+		t.Errorf("the owner, started again: %v", err)
+	}
+
 	// Of several that start at once, one has it.
-	b, _ = project(t, service)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var got []string
 	for _, name := range []string{"a", "b", "c", "d"} {
 		wg.Go(func() {
-			err := b.Own(t.Context(), name)
+			_, err := store("another", name).Put(t.Context(), strings.NewReader("x"), blobs.NoLimit)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
