@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/sluice-edge/sluice/blobs"
-	"github.com/sluice-edge/sluice/blobs/disk"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/runtime/project"
 )
@@ -24,7 +22,7 @@ stored, and changes nothing. Exit code 0 says that
 nothing is wrong, 1 that something is, 2 that the command was called wrongly.
 
   sluice check --dir ./data`,
-		Flags:  offlineFlags(),
+		Flags:  append(offlineFlags(), blobFlags()...),
 		Action: func(ctx context.Context, c *cli.Command) error { return checkProjects(ctx, c, term) },
 	}
 }
@@ -51,10 +49,18 @@ func checkProjects(ctx context.Context, c *cli.Command, term *terminal) error {
 	if err != nil {
 		return err
 	}
+	place, err := openBlobs(c, c.String("blobs"))
+	if err != nil {
+		return usageError{fmt.Errorf("--blobs: %w", err)}
+	}
+	defer place.close()
+	if err := place.agrees(); err != nil {
+		return err
+	}
 	ok, results := true, make([]checked, len(projects))
 	for i, p := range projects {
 		done := term.working("checking " + p.title())
-		results[i], err = checkProject(ctx, p)
+		results[i], err = checkProject(ctx, p, place)
 		done()
 		if err != nil {
 			return err
@@ -76,7 +82,7 @@ func checkProjects(ctx context.Context, c *cli.Command, term *terminal) error {
 }
 
 // checkProject reports what is wrong with a project. An error means that this could not be found out.
-func checkProject(ctx context.Context, p storedProject) (checked, error) {
+func checkProject(ctx context.Context, p storedProject, place *blobPlace) (checked, error) {
 	out := checked{storedProject: p, Problems: []checkProblem{}}
 	db, err := openStored(p.path)
 	if errors.Is(err, kv.ErrLocked) {
@@ -99,12 +105,12 @@ func checkProject(ctx context.Context, p storedProject) (checked, error) {
 	for _, problem := range report.Problems {
 		out.Problems = append(out.Problems, checkProblem(problem))
 	}
-	return out, checkFiles(ctx, db, p, &out)
+	return out, checkFiles(ctx, db, place, &out)
 }
 
 // checkFiles adds what is wrong with a project's files.
-func checkFiles(ctx context.Context, db *kv.DB, p storedProject, out *checked) error {
-	backend, err := disk.Open(filepath.Join(p.path, "blobs"), disk.Options{ReadOnly: true})
+func checkFiles(ctx context.Context, db *kv.DB, place *blobPlace, out *checked) error {
+	backend, err := place.reader(out.ID)
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ Every flag can also be set by the environment variable named beside it; the flag
 			userCommand(term),
 			fileCommand(term),
 			checkCommand(term),
-			compactCommand(term),
+			compactCommand(term), moveFilesCommand(term),
 			backupCommand(term),
 			restoreCommand(term),
 			versionCommand(term),

@@ -49,7 +49,7 @@ Ctrl-C lets requests in flight finish; a second Ctrl-C ends at once.
 			&cli.IntFlag{Name: "backup-keep", Value: 7, Usage: "how many of them stay", Sources: cli.EnvVars("SLUICE_BACKUP_KEEP")},
 			&cli.StringFlag{Name: "trusted-proxies", Usage: "addresses and networks (CIDR) of your own proxies, separated by commas: only their X-Forwarded-For and X-Forwarded-Proto are believed", Sources: cli.EnvVars("SLUICE_TRUSTED_PROXIES")},
 			jsonFlag(),
-		}, tlsFlags()...),
+		}, append(tlsFlags(), blobFlags()...)...),
 		Action: func(ctx context.Context, c *cli.Command) error { return serve(ctx, c, term) },
 	}
 }
@@ -65,10 +65,11 @@ type ready struct {
 }
 
 func serve(ctx context.Context, c *cli.Command, term *terminal) (err error) {
-	opt, err := serveOptions(c, term)
+	opt, place, err := serveOptions(c, term)
 	if err != nil {
 		return err
 	}
+	defer place.close()
 	secured, err := readTLS(c, opt.Logger)
 	if err != nil {
 		return usageError{err}
@@ -95,11 +96,18 @@ func serve(ctx context.Context, c *cli.Command, term *terminal) (err error) {
 
 	ctx, stop := untilSignal(ctx, term, cleanup)
 	defer stop()
+	place.dir = opt.Dir
+	if err := errors.Join(place.agrees(), place.ping(ctx, opt.Logger)); err != nil {
+		return err
+	}
 	node, err := runtime.Open(ctx, opt)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, node.Close()) }()
+	if err := place.note(); err != nil { // the directory is this process's now
+		return err
+	}
 
 	stopTLS, err := secured.run(ctx, opt.Logger)
 	if err != nil {
@@ -143,7 +151,7 @@ func announce(ctx context.Context, c *cli.Command, term *terminal, node *runtime
 }
 
 // serveOptions turns flags into options and reports every bad one at once.
-func serveOptions(c *cli.Command, term *terminal) (runtime.Options, error) {
+func serveOptions(c *cli.Command, term *terminal) (runtime.Options, *blobPlace, error) {
 	var (
 		level slog.Level
 		errs  []error
@@ -178,15 +186,19 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, error) {
 	if err != nil {
 		errs = append(errs, fmt.Errorf("--trusted-proxies: %w", err))
 	}
+	place, err := openBlobs(c, c.String("blobs"))
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--blobs: %w", err))
+	}
 	if len(errs) > 0 {
-		return runtime.Options{}, usageError{errors.Join(errs...)}
+		return runtime.Options{}, nil, usageError{errors.Join(errs...)}
 	}
 	if c.Bool("demo") && !c.IsSet("log-level") {
 		level = slog.LevelWarn // the page is what a newcomer should see
 	}
 	access, err := accessLog(c, term)
 	if err != nil {
-		return runtime.Options{}, err
+		return runtime.Options{}, nil, err
 	}
 	return runtime.Options{
 		Dir: c.String("dir"), Addr: c.String("addr"), AdminAddr: c.String("admin-addr"),
@@ -197,10 +209,12 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, error) {
 		DrainTime:   c.Duration("drain-time"),
 		Connections: c.Int("connections"),
 
+		Blobs:          place.backend,
+		FileProvider:   place.provider(),
 		TrustedProxies: proxies,
 		Backups:        runtime.BackupSchedule{Dir: c.String("backup-dir"), Every: c.Duration("backup-every"), Keep: c.Int("backup-keep")},
 		Host:           hooks.Options{Compiler: compiler()},
-	}, nil
+	}, place, nil
 }
 
 // parseNetworks reads a list of addresses and networks, such as "10.0.0.0/8, ::1".
