@@ -27,7 +27,7 @@ type faults struct {
 	slow   time.Duration // of each sync
 
 	mu    sync.Mutex
-	call  string // that fails: write, torn (half of it is written), short (and that is said), sync, truncate; any
+	call  string // that fails: write, torn (half of it is written), short (and that is said), sync, dirsync, truncate, name; any
 	errno syscall.Errno
 	kill  func() // called when one fails
 	skip  int    // calls until then
@@ -93,13 +93,15 @@ type faultyNode struct {
 var (
 	_ fs.NodeWrapChilder = (*faultyNode)(nil)
 	_ fs.NodeOpener      = (*faultyNode)(nil)
-	_ fs.NodeCreater     = (*faultyNode)(nil)
-	_ fs.NodeWriter      = (*faultyNode)(nil)
-	_ fs.NodeFsyncer     = (*faultyNode)(nil)
-	_ fs.NodeSetattrer   = (*faultyNode)(nil)
-	_ fs.NodeRenamer     = (*faultyNode)(nil)
-	_ fs.NodeLinker      = (*faultyNode)(nil)
-	_ fs.NodeUnlinker    = (*faultyNode)(nil)
+
+	_ fs.NodeOpendirHandler = (*faultyNode)(nil)
+	_ fs.NodeCreater        = (*faultyNode)(nil)
+	_ fs.NodeWriter         = (*faultyNode)(nil)
+	_ fs.NodeFsyncer        = (*faultyNode)(nil)
+	_ fs.NodeSetattrer      = (*faultyNode)(nil)
+	_ fs.NodeRenamer        = (*faultyNode)(nil)
+	_ fs.NodeLinker         = (*faultyNode)(nil)
+	_ fs.NodeUnlinker       = (*faultyNode)(nil)
 )
 
 // WrapChild makes what is in a directory fail as well.
@@ -119,6 +121,30 @@ func (n *faultyNode) Open(ctx context.Context, flags uint32) (fs.FileHandle, uin
 		return nil, 0, errno
 	}
 	return openFile{file.(*fs.LoopbackFile)}, 0, 0
+}
+
+// faultyDir is a directory that is open.
+type faultyDir struct {
+	fs.FileReaddirenter
+	fs.FileSeekdirer
+	fs.FileReleasedirer
+	sync   fs.FileFsyncdirer
+	faults *faults
+}
+
+func (d *faultyDir) Fsyncdir(ctx context.Context, flags uint32) syscall.Errno {
+	if errno := d.faults.hit("dirsync"); errno != 0 {
+		return errno
+	}
+	return d.sync.Fsyncdir(ctx, flags)
+}
+
+func (n *faultyNode) OpendirHandle(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	dir, flags, errno := n.LoopbackNode.OpendirHandle(ctx, flags)
+	if errno != 0 {
+		return nil, 0, errno
+	}
+	return &faultyDir{dir.(fs.FileReaddirenter), dir.(fs.FileSeekdirer), dir.(fs.FileReleasedirer), dir.(fs.FileFsyncdirer), n.faults}, flags, 0
 }
 
 func (n *faultyNode) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
@@ -182,7 +208,7 @@ func (n *faultyNode) Unlink(ctx context.Context, name string) syscall.Errno {
 
 func (n *faultyNode) Fsync(_ context.Context, file fs.FileHandle, _ uint32) syscall.Errno {
 	if _, ok := file.(openFile); !ok {
-		return 0 // a directory
+		return 0 // see faultyDir
 	}
 	errno := n.faults.hit("sync")
 	n.faults.mu.Lock()

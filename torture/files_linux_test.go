@@ -123,7 +123,7 @@ func filesKillAtCall(t *testing.T, call int) int {
 func TestFilesDiskErrors(t *testing.T) {
 	needMounts(t)
 	runs, fired, acks := 0, 0, 0
-	for _, call := range []string{"sync", "write", "torn", "name"} {
+	for _, call := range []string{"sync", "dirsync", "write", "torn", "name"} {
 		for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
 			for n := range long(1, 30) {
 				t.Run(fmt.Sprintf("%s %v", call, errno), func(t *testing.T) {

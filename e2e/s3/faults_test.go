@@ -167,40 +167,77 @@ func TestLeftovers(t *testing.T) {
 // A service that went away is said to be, without waiting for ever, and is used again when it is back.
 func TestServiceGoes(t *testing.T) {
 	g := newGateway(t, http.DefaultClient)
-	o := g.options(t)
-	o.Attempts, o.Timeout = 1, 200*time.Millisecond
-	b, _ := project(t, open(t, o))
-	s := blobs.New(b, blobs.Options{})
+	patient := g.options(t)
+	hasty := g.options(t)
+	hasty.Attempts, hasty.Timeout = 1, 2*time.Second
+	service := open(t, patient)
+	backend, name := project(t, service)
+	s := blobs.New(backend, blobs.Options{})
+	same, err := open(t, hasty).Project(name, "this node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := blobs.New(same, blobs.Options{})
+
 	content := bytes.Repeat([]byte("0123456789"), 100_000)
 	l, err := s.Put(t.Context(), bytes.NewReader(content), blobs.NoLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := s.Open(t.Context(), l.Hash)
+	c, err := waiting.Open(t.Context(), l.Hash)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	var id blobs.UploadID
+	if err := waiting.Discard(t.Context(), blobs.UploadID{}); err != nil { // so that it knows whose the objects are
+		t.Fatal(err)
+	}
 	fails := func(how string) {
 		t.Helper()
-		_, put := s.Put(t.Context(), strings.NewReader("other"), blobs.NoLimit)
-		_, large := s.Put(t.Context(), bytes.NewReader(make([]byte, 2*part)), blobs.NoLimit)
-		_, stage := s.Stage(t.Context(), id, strings.NewReader("other"), blobs.NoLimit)
-		_, promote := s.Promote(t.Context(), id, blobs.NoLimit)
-		_, stat := s.Stat(t.Context(), l.Hash)
-		_, open := s.Open(t.Context(), l.Hash)
-		_, readAt := c.ReadAt(make([]byte, 10), 500_000)
-		_, read := io.Copy(io.Discard, c)
-		walk := s.Walk(t.Context(), func(blobs.Info) error { return nil })
-		_, sweep := s.Sweep(t.Context(), func(context.Context, blobs.Hash) (bool, error) { return false, nil }, 0)
-		for doing, err := range map[string]error{"put": put, "put in parts": large, "stage": stage, "promote": promote, "stat": stat, "open": open,
-			"read at": readAt, "read": read, "walk": walk, "sweep": sweep, "verify": s.Verify(t.Context(), l.Hash), "discard": s.Discard(t.Context(), id)} {
-			if !errors.Is(err, blobs.ErrUnavailable) {
-				t.Errorf("%s: %s: %v", how, doing, err)
-			}
+		var id blobs.UploadID
+		var wg sync.WaitGroup
+		for doing, f := range map[string]func(context.Context) error{
+			"put": func(ctx context.Context) error {
+				_, err := waiting.Put(ctx, strings.NewReader("other"), blobs.NoLimit)
+				return err
+			},
+			"put in parts": func(ctx context.Context) error {
+				_, err := waiting.Put(ctx, bytes.NewReader(make([]byte, 2*part)), blobs.NoLimit)
+				return err
+			},
+			"stage": func(ctx context.Context) error {
+				_, err := waiting.Stage(ctx, id, strings.NewReader("other"), blobs.NoLimit)
+				return err
+			},
+			"promote": func(ctx context.Context) error { _, err := waiting.Promote(ctx, id, blobs.NoLimit); return err },
+			"stat":    func(ctx context.Context) error { _, err := waiting.Stat(ctx, l.Hash); return err },
+			"open":    func(ctx context.Context) error { _, err := waiting.Open(ctx, l.Hash); return err },
+			"read": func(context.Context) error {
+				_, readAt := c.ReadAt(make([]byte, 10), 500_000)
+				_, read := io.Copy(io.Discard, c)
+				if !errors.Is(readAt, blobs.ErrUnavailable) {
+					return readAt
+				}
+				return read
+			},
+			"walk": func(ctx context.Context) error {
+				return waiting.Walk(ctx, func(blobs.Info) error { return nil })
+			},
+			"sweep": func(ctx context.Context) error {
+				_, err := waiting.Sweep(ctx, func(context.Context, blobs.Hash) (bool, error) { return false, nil }, 0)
+				return err
+			},
+			"verify":  func(ctx context.Context) error { return waiting.Verify(ctx, l.Hash) },
+			"discard": func(ctx context.Context) error { return waiting.Discard(ctx, id) },
+		} {
+			wg.Go(func() {
+				if err := f(t.Context()); !errors.Is(err, blobs.ErrUnavailable) {
+					t.Errorf("%s: %s: %v", how, doing, err)
+				}
+			})
 		}
-		if left, err := os.ReadDir(o.SpoolDir); err != nil || len(left) > 0 {
+		wg.Wait()
+		if left, err := os.ReadDir(hasty.SpoolDir); err != nil || len(left) > 0 {
 			t.Errorf("%s: left in the spool: %v, %v", how, left, err)
 		}
 	}
@@ -209,9 +246,12 @@ func TestServiceGoes(t *testing.T) {
 		if err := s.Verify(t.Context(), l.Hash); err != nil {
 			t.Errorf("%s: %v", how, err)
 		}
-		if _, err := s.Put(t.Context(), bytes.NewReader(content), blobs.NoLimit); err != nil {
+		again, err := s.Put(t.Context(), bytes.NewReader(content), blobs.NoLimit)
+		if err != nil {
 			t.Errorf("%s: %v", how, err)
+			return
 		}
+		again.Release()
 	}
 	works("at first")
 	g.kill()
