@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -60,16 +61,25 @@ type lingerConn struct {
 
 // linger makes the coming Close take its time.
 func linger(c net.Conn) {
-	if l, ok := c.(*lingerConn); ok {
+	if l := lingering(c); l != nil {
 		l.lingers.Store(true)
 	}
 }
 
 // lingerNot takes linger back: the client has nothing left to say.
 func lingerNot(c net.Conn) {
-	if l, ok := c.(*lingerConn); ok {
+	if l := lingering(c); l != nil {
 		l.lingers.Store(false)
 	}
+}
+
+// lingering finds the connection that can linger, under TLS too; nil if there is none.
+func lingering(c net.Conn) *lingerConn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	l, _ := c.(*lingerConn)
+	return l
 }
 
 // cork holds the answer back until the file that it ends with was sent as well.
