@@ -126,6 +126,20 @@ var (
 	errOriginMalformed   = reason(400, "origin.malformed", "Invalid Origin header format.")
 )
 
+// Logging in elsewhere. What the browser is sent back with says the reason as error.
+var (
+	errSocialUnknown     = reason(404, "social.unknown_provider", "Unsupported social auth provider")
+	errSocialIncomplete  = reason(422, "social.incomplete", "Social auth is disabled or incomplete for this project.")
+	errSocialMissing     = reason(400, "social.missing", "Missing code or state")
+	errSocialState       = reason(400, "social.state", "Invalid or expired OAuth state")
+	errSocialDenied      = reason(403, "social.denied", "The login was cancelled at the provider.")
+	errSocialRefused     = reason(403, "social.refused", "The provider's answer could not be verified. Please try again.")
+	errSocialUnverified  = reason(403, "social.unverified_email", "The provider does not say that your e-mail address is verified. Verify it there, and try again.")
+	errSocialUnavailable = reason(502, "social.unavailable", "The provider cannot be reached at the moment. Please try again later.")
+	errExchangeMissing   = reason(400, "social.exchange_missing", "rtCode and token are required")
+	errExchangeInvalid   = reason(400, "social.exchange_invalid", "Invalid or expired refresh token exchange code")
+)
+
 // Limits on how often.
 var (
 	errRateAddress    = reason(429, "rate.address", "Too many requests, please try again later.")

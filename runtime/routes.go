@@ -41,6 +41,7 @@ var (
 	stageProject    = stage{"project", actAsProject}
 
 	open     = []stage{}
+	heard    = []stage{stageHeaders} // without a key: the request itself says which project it is about
 	withKey  = []stage{stageHeaders, stageKey, stageOrigin, stageLimits}
 	account  = []stage{stageHeaders, stageKey, stageOrigin, stageLimits, stageAccounts}
 	accountW = []stage{stageHeaders, stageBody, stageKey, stageOrigin, stageLimits, stageSize, stageAccounts}
@@ -78,6 +79,9 @@ func publicRoutes() []route {
 		{"PUT", "/api/userauth/update-profile", accountW, updateProfile},
 		{"PUT", "/api/userauth/change-password", accountW, changePassword},
 		{"DELETE", "/api/userauth/me", accountW, deleteMe},
+		{"GET", "/api/userauth/social/{provider}/start", account, startSocial},
+		{"GET", "/api/userauth/social/{provider}/callback", heard, socialCallback},
+		{"POST", "/api/userauth/social/exchange", accountW, exchangeSocial},
 		{"GET", "/api/userauth/sessions", account, listSessions},
 		{"DELETE", "/api/userauth/sessions", account, revokeSessions},
 		{"DELETE", "/api/userauth/sessions/{id}", account, revokeSession},

@@ -26,6 +26,7 @@ import (
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/runtime/auth"
 	"github.com/sluice-edge/sluice/runtime/project"
+	"github.com/sluice-edge/sluice/runtime/social"
 	"github.com/sluice-edge/sluice/runtime/throttle"
 )
 
@@ -60,8 +61,9 @@ type Options struct {
 
 	MailFrom       string // who mails are from in projects that do not say, default sluice <no-reply@localhost>
 	Backups        BackupSchedule
-	TLS            *tls.Config    // of the public listener; nil: none, for a proxy in front or a machine of one's own
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed, default nobody's
+	TLS            *tls.Config         // of the public listener; nil: none, for a proxy in front or a machine of one's own
+	TrustedProxies []netip.Prefix      // whose X-Forwarded-For and X-Forwarded-Proto are believed, default nobody's
+	Getenv         func(string) string // where secrets are that projects name as env:SLUICE_SECRET_…, default none
 
 	KV   kv.Options    // for the projects' files
 	Host hooks.Options // for guests; Logger and CacheDir are filled in
@@ -120,6 +122,7 @@ type Server struct {
 	registry *project.Registry
 	hasher   *auth.Hasher
 	access   *accessLog
+	social   *social.Clients
 	limits   *throttle.Table // of requests and refreshes, by address and the like
 
 	adminToken auth.Secret
@@ -156,7 +159,7 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 		return nil, errors.New("runtime: no data directory")
 	}
 	opt.withDefaults()
-	s := &Server{tagSeed: maphash.MakeSeed(), opt: opt, log: opt.Logger, now: opt.Now, hasher: auth.NewHasher(auth.HasherOptions{}), limits: throttle.New(limitedKeys)}
+	s := &Server{tagSeed: maphash.MakeSeed(), opt: opt, log: opt.Logger, now: opt.Now, hasher: auth.NewHasher(auth.HasherOptions{}), limits: throttle.New(limitedKeys), social: social.NewClients(social.Options{Now: opt.Now})}
 	s.stopping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.ended, s.allEnded = make(chan *hooks.Session), make(chan struct{})
 	go s.endSessions()

@@ -212,6 +212,9 @@ func (r *request) addDeletion(me *self) error {
 	if err := r.deleteSessions(b, me.id); err != nil {
 		return err
 	}
+	if err := r.deleteIdentities(b, me.id); err != nil {
+		return err
+	}
 	account := me.account
 	account.Gone = true
 	account.Put(b, me.id, me.accountRev, r.start)

@@ -213,6 +213,7 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, *blobPlace, 
 		FileProvider:   place.provider(),
 		TrustedProxies: proxies,
 		Backups:        runtime.BackupSchedule{Dir: c.String("backup-dir"), Every: c.Duration("backup-every"), Keep: c.Int("backup-keep")},
+		Getenv:         os.Getenv,
 		Host:           hooks.Options{Compiler: compiler()},
 	}, place, nil
 }

@@ -157,6 +157,12 @@ func (r *fileReader) config(n *yaml.Node, c *Config) {
 						{"time", func(n *yaml.Node, path string) { c.Auth.Argon2.Time = int(r.integer(n, path)) }},
 					})
 				}},
+				{"providers", func(n *yaml.Node, path string) {
+					r.list(n, path, "providers such as {name: github, clientId: …, clientSecret: …}", func(n *yaml.Node, path string) {
+						c.Auth.Providers = append(c.Auth.Providers, Provider{})
+						r.provider(n, path, &c.Auth.Providers[len(c.Auth.Providers)-1])
+					})
+				}},
 				{"profile", func(n *yaml.Node, path string) {
 					r.mapping(n, path, []member{
 						{"writable", r.namesInto(&c.Auth.Profile.Writable)},
@@ -225,6 +231,22 @@ func (r *fileReader) mail(n *yaml.Node, path string, m *MailConfig) {
 				})
 			})
 		}},
+	})
+}
+
+func (r *fileReader) provider(n *yaml.Node, path string, p *Provider) {
+	r.mapping(n, path, []member{
+		{"name", r.textInto(&p.Name)},
+		{"clientId", r.textInto(&p.ClientID)},
+		{"clientSecret", r.textInto(&p.ClientSecret)},
+		{"issuer", r.textInto(&p.Issuer)},
+		{"scopes", func(n *yaml.Node, path string) {
+			r.list(n, path, "scopes", func(n *yaml.Node, path string) { p.Scopes = append(p.Scopes, r.text(n, path)) })
+		}},
+		{"private", r.boolInto(&p.Private)},
+		{"authUrl", r.textInto(&p.AuthURL)},
+		{"tokenUrl", r.textInto(&p.TokenURL)},
+		{"apiUrl", r.textInto(&p.APIURL)},
 	})
 }
 

@@ -41,6 +41,8 @@ const (
 	Codes       = "_codes"       // one-time codes, one document an address
 	Outbox      = "_outbox"      // mails on their way
 	Throttle    = "_throttle"    // failed logins, by account and by address
+	Identities  = "_identities"  // whose account it is that a provider knows
+	SocialCodes = "_socialCodes" // codes of logins elsewhere: those that may be used, and those that were
 )
 
 // Names of unique indexes that always exist.
@@ -163,6 +165,8 @@ func systemCollections() map[string][]byte {
 		StoredFiles: indexDefinition(uniqueIndex(IndexFileKey), orderedIndex(IndexFileHash), orderedIndex("name"), orderedIndex("owner")),
 		Uploads:     indexDefinition(uniqueIndex(IndexFileKey), orderedIndex(fieldExpires)),
 		Throttle:    indexDefinition(orderedIndex(fieldExpires)),
+		Identities:  indexDefinition(orderedIndex(FieldUserID)),
+		SocialCodes: indexDefinition(orderedIndex(fieldExpires)),
 	}
 }
 

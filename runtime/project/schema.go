@@ -46,6 +46,7 @@ type AuthConfig struct {
 	HideClients     bool          `json:"hideClients,omitempty"`    // neither addresses nor user agents are kept, in sessions or the audit log
 	Argon2          Argon2        `json:"argon2,omitzero"`
 	Profile         ProfileConfig `json:"profile,omitzero"`
+	Providers       []Provider    `json:"providers,omitempty"` // where users may log in beside here
 }
 
 // What a sign-up with an address that has an account is answered.
@@ -276,6 +277,9 @@ func (c *Config) Normalize() {
 	if c.Auth.CookieSameSite = strings.ToLower(c.Auth.CookieSameSite); c.Auth.CookieSameSite == SameSiteLax {
 		c.Auth.CookieSameSite = ""
 	}
+	for i := range c.Auth.Providers {
+		c.Auth.Providers[i].normalize()
+	}
 	c.Auth.Existing = strings.ToLower(c.Auth.Existing)
 	if c.Auth.Existing == "" {
 		c.Auth.Existing = ExistingRefuse
@@ -379,6 +383,10 @@ func (c *Config) Clone() *Config {
 	d := *c
 	d.AllowedDomains = slices.Clone(c.AllowedDomains)
 	d.Mail.Templates = slices.Clone(c.Mail.Templates)
+	d.Auth.Providers = slices.Clone(c.Auth.Providers)
+	for i := range d.Auth.Providers {
+		d.Auth.Providers[i].Scopes = slices.Clone(c.Auth.Providers[i].Scopes)
+	}
 	d.Auth.Profile.Writable, d.Auth.Profile.Public = slices.Clone(c.Auth.Profile.Writable), slices.Clone(c.Auth.Profile.Public)
 	d.Collections = slices.Clone(c.Collections)
 	for i := range d.Collections {

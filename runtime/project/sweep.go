@@ -45,7 +45,7 @@ func (r *Registry) Sweep(ctx context.Context, p *Project) (removed int, err erro
 	if removed, err = r.sweepUploads(ctx, p); err != nil {
 		return removed, fmt.Errorf("sweep %s: %w", Uploads, err)
 	}
-	for _, name := range []string{Sessions, Accounts, Audit, Idempotency, Codes, Outbox, Throttle} {
+	for _, name := range []string{Sessions, Accounts, Audit, Idempotency, Codes, Outbox, Throttle, SocialCodes} {
 		for range sweepMost {
 			n, err := r.sweepSome(ctx, p, name)
 			removed += n

@@ -92,6 +92,7 @@ func (c *Config) Validate() error {
 	default:
 		v.addf("auth.cookieSameSite", "must be %s, %s or %s", SameSiteLax, SameSiteStrict, SameSiteNone)
 	}
+	v.providers(c)
 	if n := c.Auth.RefreshGrace; n < 0 || n > maxRefreshGrace {
 		v.addf("auth.refreshGrace", "must be between 0 and %d seconds", maxRefreshGrace)
 	}
