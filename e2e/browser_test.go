@@ -43,3 +43,9 @@ func TestBrowserAccounts(t *testing.T) {
 	cookies := applyFile(t, n, "testdata/cookies.yaml")
 	runBrowser(t, "auth.test.mjs", "SLUICE_TEST_URL="+n.URL, "SLUICE_TEST_PUBLISHABLE_KEY="+blog.PublishableKey, "SLUICE_TEST_COOKIES_KEY="+cookies.PublishableKey)
 }
+
+// TestBrowserSocialLogin logs in at a provider of OpenID Connect, in Chromium, with the official client.
+func TestBrowserSocialLogin(t *testing.T) {
+	n := startNode(t, "--dir", t.TempDir())
+	runBrowser(t, "social.test.mjs", "SLUICE_TEST_URL="+n.URL, "SLUICE_TEST_DIR="+n.Dir, "SLUICE_TEST_BINARY="+binary)
+}
