@@ -38,7 +38,7 @@ var rooms = map[string]struct {
 	"bundle/script":     {nil, "sources go in and one text comes out; what runs it is another room's affair"},
 	"bundle/scaffold":   {nil, "the first files of a bundle are embedded files"},
 	"bundle/cases":      {[]string{"bundle", "runtime", "runtime/auth", "runtime/project", "hooks", "kv"}, "cases run on a whole node in this process; nothing builds on them but the binary"},
-	"cmd":               {[]string{"bundle", "bundle/scaffold", "bundle/cases", "runtime", "runtime/archive", "runtime/auth", "runtime/project", "hooks", "kv", "blobs", "demo"}, "the binary builds the rooms"},
+	"cmd":               {[]string{"bundle", "bundle/scaffold", "bundle/cases", "runtime", "runtime/archive", "runtime/auth", "runtime/deliver", "runtime/project", "hooks", "kv", "blobs", "demo"}, "the binary builds the rooms"},
 	"e2e":               {[]string{"kv"}, "the journeys drive the binary from outside; kv is for looking at the files it leaves"},
 }
 
@@ -53,6 +53,7 @@ var libraries = map[string]struct {
 	"github.com/golang-jwt/jwt":          {[]string{"runtime/auth"}, "the algorithm is pinned in one place"},
 	"golang.org/x/oauth2":                {[]string{"runtime/social"}, "one room speaks to providers, within its bounds"},
 	"github.com/coreos/go-oidc":          {[]string{"runtime/social"}, "one room judges what providers say"},
+	"github.com/wneessen/go-mail":        {[]string{"runtime/deliver"}, "mail leaves by one door, and nobody else composes it"},
 	"golang.org/x/crypto":                {[]string{"runtime/auth"}, "one room chooses how secrets are treated"},
 	"github.com/tetratelabs/wazero":      {[]string{"hooks"}, "the engine behind one door can be replaced there"},
 	"github.com/minio/minio-go":          {[]string{"blobs"}, "what an S3 service is asked is decided in one room"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/kv/jsondoc"
 	"github.com/sluice-edge/sluice/runtime/deliver"
 	"github.com/sluice-edge/sluice/runtime/letter"
@@ -19,6 +20,8 @@ type mail struct {
 	letter   *letter.Letter
 	until    time.Time // zero, or when it is no use any more
 	decoy    bool      // costs what a mail costs and is never sent
+	id       kv.DocID  // zero: a new one
+	random   [4]byte   // of the Message-ID; zero: new ones
 }
 
 // enqueueMail adds a mail to the request's batch: it leaves if and only if the batch commits, and the caller waits for
@@ -36,12 +39,15 @@ func (r *request) enqueueMail(m *mail) error {
 		}
 	}
 	cfg := &r.state.Config.Mail
-	opt := deliver.EnqueueOptions{Kind: m.template, Until: m.until, Decoy: m.decoy}
-	if _, err := rand.Read(opt.Random[:]); err != nil {
-		return err
+	opt, id := deliver.EnqueueOptions{Kind: m.template, Until: m.until, Decoy: m.decoy, Random: m.random}, m.id
+	if id == (kv.DocID{}) {
+		id = r.project.DB.NewID(r.start)
+		if _, err := rand.Read(opt.Random[:]); err != nil {
+			return err
+		}
 	}
 	r.mailed = r.mailed || !m.decoy
-	return deliver.Enqueue(&r.batch, project.Outbox, r.project.DB.NewID(r.start), r.start, &deliver.Message{
+	return deliver.Enqueue(&r.batch, project.Outbox, id, r.start, &deliver.Message{
 		From: cfg.Sender(r.server.opt.MailFrom), ReplyTo: cfg.ReplyTo, To: m.to,
 		Subject: l.Subject, Text: l.Text, HTML: l.HTML,
 	}, opt, r.project.Box)

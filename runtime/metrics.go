@@ -105,6 +105,7 @@ func metricsPage(r *request) error {
 		metrics.WriteGaugeUint64(&page, "sluice_backup_last_success_timestamp_seconds", uint64(r.server.backups.last.Load()))
 		metrics.WriteCounterUint64(&page, "sluice_backup_failures_total", r.server.backups.failed.Load())
 	}
+	r.appendMailMetrics(&page)
 	r.http.Response.SetStatusCode(fasthttp.StatusOK)
 	r.http.Response.Header.SetContentType("text/plain; version=0.0.4; charset=utf-8")
 	r.http.Response.SetBody(page.Bytes())

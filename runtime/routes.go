@@ -107,6 +107,8 @@ func publicRoutes() []route {
 		{"GET", "/files/{project}/{name}", open, getFile},
 		{"PUT", "/files/{project}/{name}", open, putFile},
 
+		{"POST", "/api/mail/send", keyW, sendMail},
+
 		{"GET", "/api/schemas/{collection}", withKey, getSchema},
 		{"POST", "/api/schemas", keyW, createSchema},
 	}
@@ -134,6 +136,8 @@ func adminRoutes() []route {
 		{"POST", "/admin/v1/projects/{project}/files/signed-url", adminFileW, signFile},
 		{"POST", "/admin/v1/projects/{project}/files/sweep", adminFile, adminSweepFiles},
 		{"GET", "/admin/v1/projects/{project}/backup", admin, adminBackupProject},
+		{"GET", "/admin/v1/projects/{project}/mail", admin, adminMail},
+		{"POST", "/admin/v1/projects/{project}/mail/retry", admin, adminRetryMail},
 		{"GET", "/admin/v1/projects/{project}/bundles", admin, adminListBundles},
 		{"POST", "/admin/v1/projects/{project}/bundles", admin, adminDeployBundle},
 		{"GET", "/admin/v1/projects/{project}/bundles/{version}", admin, adminInspectBundle},

@@ -25,6 +25,7 @@ import (
 	"github.com/sluice-edge/sluice/hooks"
 	"github.com/sluice-edge/sluice/kv"
 	"github.com/sluice-edge/sluice/runtime/auth"
+	"github.com/sluice-edge/sluice/runtime/deliver"
 	"github.com/sluice-edge/sluice/runtime/project"
 	"github.com/sluice-edge/sluice/runtime/social"
 	"github.com/sluice-edge/sluice/runtime/throttle"
@@ -59,7 +60,8 @@ type Options struct {
 	IdleTimeout time.Duration // of a kept-alive connection, default 60s
 	DrainTime   time.Duration // for requests in flight at the end, default 10s
 
-	MailFrom       string // who mails are from in projects that do not say, default sluice <no-reply@localhost>
+	Carrier        deliver.Carrier // of mail; default one that keeps mails as files in Dir/outbox
+	MailFrom       string          // who mails are from in projects that do not say, default sluice <no-reply@localhost>
 	Backups        BackupSchedule
 	TLS            *tls.Config         // of the public listener; nil: none, for a proxy in front or a machine of one's own
 	TrustedProxies []netip.Prefix      // whose X-Forwarded-For and X-Forwarded-Proto are believed, default nobody's
@@ -120,6 +122,7 @@ type Server struct {
 	lock     *dirLock
 	host     *hooks.Host
 	registry *project.Registry
+	post     *deliver.Post
 	hasher   *auth.Hasher
 	access   *accessLog
 	social   *social.Clients
@@ -200,6 +203,9 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.registry, err = project.OpenRegistry(ctx, s.opt.Dir, s.host, project.Options{Logger: s.log, Now: s.now, KV: s.opt.KV, Secret: secret, Blobs: s.opt.Blobs})
 	if err != nil {
+		return err
+	}
+	if err := s.startPost(ctx); err != nil {
 		return err
 	}
 	if s.public, err = s.listen(s.opt.Addr, s.publicHandler(), s.opt.BodyBytes); err != nil {
@@ -310,6 +316,9 @@ func (s *Server) Close() error {
 				errs = append(errs, err)
 			}
 		}
+	}
+	if s.post != nil {
+		s.closePost(ctx)
 	}
 	if s.registry != nil {
 		errs = append(errs, s.registry.Close(ctx))

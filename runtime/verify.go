@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -114,13 +113,10 @@ func (r *request) commitCodes(prepare func() (*kv.Batch, error)) error {
 	}
 }
 
-// errNothingToCommit ends a commit that has nothing to change.
-var errNothingToCommit = errors.New("runtime: nothing to commit")
-
-// askForCode sends a code, if it may be sent and there is somebody to send it to, and makes a commit of the same shape otherwise.
+// askForCode sends a code, if it may be sent and there is somebody to send it to; otherwise it does the same but for the mail.
 // wants says of an account whether it gets one; asked, if not nil, judges and changes the book before.
 func (r *request) askForCode(email, purpose string, wants func(user *kv.Document) bool, asked func(*codeBook) error) error {
-	err := r.commitCodes(func() (*kv.Batch, error) {
+	return r.commitCodes(func() (*kv.Batch, error) {
 		defer r.closeSnapshot()
 		if err := r.holdAccounts(); err != nil {
 			return nil, err
@@ -149,18 +145,18 @@ func (r *request) askForCode(email, purpose string, wants func(user *kv.Document
 		}
 		sent, err := r.sendCode(book, purpose, user)
 		if err == nil && !sent {
-			if asked == nil || book.rev == 0 { // no document is made for an address to which nothing may be sent
-				return nil, errNothingToCommit
+			// A commit all the same: how long the answer takes tells no more than what it says.
+			r.batch.Ops = append(r.batch.Ops, kv.Op{Kind: kv.OpAdd, Name: counterUnsent, Delta: 1})
+			if asked != nil && book.rev != 0 { // no document is made for an address to which nothing may be sent
+				err = r.putCodes(book)
 			}
-			err = r.putCodes(book)
 		}
 		return &r.batch, err
 	})
-	if err == errNothingToCommit {
-		return nil
-	}
-	return err
 }
+
+// counterUnsent counts the codes that somebody asked for and was not sent.
+const counterUnsent = "codes.unsent"
 
 // waitFor refuses with the seconds that are left.
 func waitFor(d time.Duration) error {
@@ -187,22 +183,9 @@ func resendVerification(r *request) error {
 			return nil
 		})
 	if err != nil {
-		return r.limited(err)
+		return r.limitedTo(err, errCodeWait, 1, codePause)
 	}
 	return r.answerMessage("Verification code sent successfully.")
-}
-
-// limited sets the headers of a refusal to send another code so soon.
-func (r *request) limited(err error) error {
-	var e *Error
-	if errors.As(err, &e) && e.Reason == errCodeWait.Reason {
-		h := &r.http.Response.Header
-		h.Set("RateLimit-Policy", fmt.Sprintf("1;w=%d", int(codePause/time.Second)))
-		h.Set("RateLimit-Limit", "1")
-		h.Set("RateLimit-Remaining", "0")
-		h.Set("RateLimit-Reset", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
-	}
-	return err
 }
 
 // requestReset answers POST /api/userAuth/request-password-reset, the same whatever became of it.
@@ -381,7 +364,7 @@ func (r *request) signupExisting(email string, user *kv.Document) error {
 			return nil
 		})
 	if err != nil {
-		return r.limited(err)
+		return r.limitedTo(err, errCodeWait, 1, codePause)
 	}
 	const fields = `"success":true,"message":"User already exists but is unverified. A new verification code has been sent."`
 	return r.answerRaw(fasthttp.StatusOK, []byte(`{`+fields+`,"data":{`+fields+`}}`))

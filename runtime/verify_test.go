@@ -1,12 +1,15 @@
 package runtime_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,8 +37,18 @@ func (c *clock) forward(d time.Duration) { c.at.Add(int64(d)) }
 // startMail starts a node whose clock the test holds, and whose mail stays in the outboxes for the test to read.
 func startMail(t testing.TB, file string) (*node, *clock) {
 	t.Helper()
-	c := newClock()
-	return start(t, file, func(o *runtime.Options) { o.Now = c.now }), c
+	c, hold := newClock(), make(holding)
+	n := start(t, file, func(o *runtime.Options) { o.Now, o.Carrier = c.now, hold })
+	t.Cleanup(func() { close(hold) })
+	return n, c
+}
+
+// holding is a carrier that takes no mail while a test runs.
+type holding chan struct{}
+
+func (h holding) Carry(context.Context, *deliver.Parcel) error {
+	<-h
+	return errors.New("the test is over")
 }
 
 // project is the node's only project.
@@ -56,6 +69,7 @@ func (n *node) outbox(state string) (mails []*deliver.Message) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	slices.SortFunc(entries, func(a, b *deliver.Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	for _, e := range entries {
 		m, err := e.Message(p.Box)
 		if err != nil {

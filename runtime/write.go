@@ -95,7 +95,11 @@ func (r *request) writeAll(changes []*change) error {
 // commit takes what prepare builds to the project's file; for a request that is only explained, as far as that.
 func (r *request) commit(prepare func() (*kv.Batch, error)) (rev uint64, err error) {
 	if r.explain == nil {
-		return r.project.Write(r.context(), prepare)
+		rev, err = r.project.Write(r.context(), prepare)
+		if r.mailed && (err == nil || errors.Is(err, kv.ErrUnknownOutcome)) {
+			r.server.post.Wake(r.server.outbox(r.project))
+		}
+		return rev, err
 	}
 	b, err := prepare()
 	if err == nil {

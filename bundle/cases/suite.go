@@ -121,7 +121,11 @@ func (s *Suite) project(f *File) (*project.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		return project.ParseFile(path, src)
+		cfg, err := project.ParseFile(path, src)
+		if err != nil {
+			return nil, err
+		}
+		return cfg, cfg.ReadTemplates(path, os.DirFS(filepath.Dir(path)))
 	}
 	return nil, fmt.Errorf("%s: there is no project file %s; name it with a line such as project: ../sluice.yaml", f.Name, strings.Join(candidates, " or "))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v3"
@@ -75,10 +76,11 @@ func applyProject(ctx context.Context, c *cli.Command, term *terminal) error {
 }
 
 func readProjectFile(name string, stdin io.Reader) (*project.Config, error) {
-	in := stdin
+	in, dir := stdin, "."
 	if name == "-" {
 		name = "standard input"
 	} else {
+		dir = filepath.Dir(name)
 		f, err := os.Open(name)
 		if err != nil {
 			return nil, err
@@ -90,7 +92,11 @@ func readProjectFile(name string, stdin io.Reader) (*project.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	return project.ParseFile(name, src)
+	cfg, err := project.ParseFile(name, src)
+	if err != nil {
+		return nil, err
+	}
+	return cfg, cfg.ReadTemplates(name, os.DirFS(dir))
 }
 
 func printApplied(term *terminal, r *applied) error {

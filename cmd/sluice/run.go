@@ -72,6 +72,7 @@ Every flag can also be set by the environment variable named beside it; the flag
 			explainCommand(term),
 			decisionsCommand(term),
 			auditCommand(term),
+			mailCommand(term),
 			keyCommand(term),
 			userCommand(term),
 			fileCommand(term),

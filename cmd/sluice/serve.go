@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -49,7 +50,7 @@ Ctrl-C lets requests in flight finish; a second Ctrl-C ends at once.
 			&cli.IntFlag{Name: "backup-keep", Value: 7, Usage: "how many of them stay", Sources: cli.EnvVars("SLUICE_BACKUP_KEEP")},
 			&cli.StringFlag{Name: "trusted-proxies", Usage: "addresses and networks (CIDR) of your own proxies, separated by commas: only their X-Forwarded-For and X-Forwarded-Proto are believed", Sources: cli.EnvVars("SLUICE_TRUSTED_PROXIES")},
 			jsonFlag(),
-		}, append(tlsFlags(), blobFlags()...)...),
+		}, slices.Concat(tlsFlags(), blobFlags(), mailFlags())...),
 		Action: func(ctx context.Context, c *cli.Command) error { return serve(ctx, c, term) },
 	}
 }
@@ -190,6 +191,10 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, *blobPlace, 
 	if err != nil {
 		errs = append(errs, fmt.Errorf("--blobs: %w", err))
 	}
+	carrier, err := mailCarrier(c)
+	if err != nil {
+		errs = append(errs, err)
+	}
 	if len(errs) > 0 {
 		return runtime.Options{}, nil, usageError{errors.Join(errs...)}
 	}
@@ -211,6 +216,8 @@ func serveOptions(c *cli.Command, term *terminal) (runtime.Options, *blobPlace, 
 
 		Blobs:          place.backend,
 		FileProvider:   place.provider(),
+		Carrier:        carrier,
+		MailFrom:       c.String("mail-from"),
 		TrustedProxies: proxies,
 		Backups:        runtime.BackupSchedule{Dir: c.String("backup-dir"), Every: c.Duration("backup-every"), Keep: c.Int("backup-keep")},
 		Getenv:         os.Getenv,

@@ -31,6 +31,8 @@ const (
 const (
 	keep      = 7 * 24 * time.Hour // of an entry, dead or alive
 	keepDecoy = time.Minute
+
+	decoyBytes = 256 // of a mail that a decoy holds: strangers can have them made
 )
 
 // Message is one mail to one address. Addresses and subject are one line each; Text or HTML may be empty.
@@ -90,6 +92,7 @@ func Enqueue(b *kv.Batch, outbox string, id kv.DocID, now time.Time, m *Message,
 		MessageID: id.String() + "." + hex.EncodeToString(opt.Random[:]) + "@" + domain(m.From)}
 	if opt.Decoy {
 		e.State, e.Expires = StateDecoy, now.Add(keepDecoy)
+		text = text[:min(len(text), decoyBytes)]
 	}
 	if e.Sealed, err = s.Seal(text, id.String()); err != nil {
 		return err
@@ -137,6 +140,12 @@ func (e *Entry) put(b *kv.Batch, outbox string) {
 	str("sealed", base64.StdEncoding.EncodeToString(e.Sealed))
 	b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: outbox, ID: e.ID, Rev: e.Rev})
 	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpPut, Collection: outbox, ID: e.ID, Value: append(doc, '}')})
+}
+
+// remove adds the end of the entry to a batch.
+func (e *Entry) remove(b *kv.Batch, outbox string) {
+	b.Needs = append(b.Needs, kv.Need{Kind: kv.NeedDoc, Collection: outbox, ID: e.ID, Rev: e.Rev})
+	b.Ops = append(b.Ops, kv.Op{Kind: kv.OpDelete, Collection: outbox, ID: e.ID})
 }
 
 // decode reads an entry's document. What it returns is the caller's.

@@ -2,12 +2,16 @@ package project
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/mail"
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -20,7 +24,7 @@ const (
 	maxPerHour    = 1_000_000
 	maxTemplates  = 100
 	// maxTemplateBytes bounds all templates together: the rules are one setting of the project's file, read whole.
-	maxTemplateBytes = 512 << 10
+	maxTemplateBytes = 256 << 10
 )
 
 func (m *MailConfig) normalize() {
@@ -185,6 +189,25 @@ func parseTemplates(m *MailConfig) map[string]*letter.Parsed {
 
 // Letter returns the template of that name, the project's own or a built-in one, or nil.
 func (s *State) Letter(name string) *letter.Parsed { return s.letters[name] }
+
+// LetterNames lists the templates that there are, in order.
+func (s *State) LetterNames() []string { return slices.Sorted(maps.Keys(s.letters)) }
+
+// LetterNamed returns the name of the template with that id, or "".
+func (s *State) LetterNamed(id string) string {
+	for name := range s.letters {
+		if TemplateID(name) == id {
+			return name
+		}
+	}
+	return ""
+}
+
+// TemplateID is the id of a template, for clients that know templates by ids: 24 hex digits that depend on its name alone.
+func TemplateID(name string) string {
+	sum := sha256.Sum256([]byte("template " + name))
+	return hex.EncodeToString(sum[:12])
+}
 
 // Sender is who the project's mail is from, unless it says so itself: fallback, which is the node's.
 func (m *MailConfig) Sender(fallback string) string { return cmp.Or(m.From, fallback) }
