@@ -67,3 +67,14 @@ func (r *request) mailVars(email string, user []byte) map[string]string {
 	}
 	return vars
 }
+
+// tellPasswordChanged adds a mail to the request's batch that tells a user of a new password: if it was not the user who set it, this
+// is how that comes to light.
+func (r *request) tellPasswordChanged(user []byte) error {
+	raw, ok := jsondoc.Lookup(user, fieldEmail)
+	if !ok || jsondoc.KindOf(raw) != jsondoc.String {
+		return nil
+	}
+	email := string(jsondoc.Unquote(nil, raw))
+	return r.enqueueMail(&mail{to: email, template: letter.PasswordChanged, vars: r.mailVars(email, user)})
+}

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -168,12 +172,12 @@ func TestMailAdmin(t *testing.T) {
 	down := make(chan error, 1)
 	down <- &deliver.Rejection{Why: "550 no such user"}
 	carried := make(chan *deliver.Parcel, 1)
-	settled := make(chan struct{})
+	var log safeLog
 	n := start(t, mailing, func(o *runtime.Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		o.Carrier = carrier(func(p *deliver.Parcel) error {
 			select {
 			case err := <-down:
-				close(settled)
 				return err
 			default:
 				carried <- p
@@ -185,14 +189,9 @@ func TestMailAdmin(t *testing.T) {
 		return n.sendTo(n.server.AdminURL(), method, "/admin/v1/projects/blog/mail"+path, "", "Authorization", "Bearer "+n.server.AdminToken().Reveal())
 	}
 	id := n.sendMail(`{"to":"ann@example.com","subject":"Hi","text":"a secret 012345"}`).want(t, 200).field("id")
-	<-settled
-	var a *answer
-	for range 10_000 { // what became of the mail is written down a moment after the carrier has said so
-		if a = admin("GET", "").want(t, 200); a.field("dead") == "1" {
-			break
-		}
-	}
-	if a.field("due") != "0" || a.field("failed") != "1" || a.field("deadLetters.0.id") != id || a.field("deadLetters.0.to") != "ann@example.com" ||
+	log.wait("mail given up") // which is said once it is written down
+	a := admin("GET", "").want(t, 200)
+	if a.field("dead") != "1" || a.field("due") != "0" || a.field("failed") != "1" || a.field("deadLetters.0.id") != id || a.field("deadLetters.0.to") != "ann@example.com" ||
 		a.field("deadLetters.0.error") != "550 no such user" || a.field("deadLetters.0.subject") != "Hi" || strings.Contains(a.body, "012345") {
 		t.Errorf("%s", a.body)
 	}
@@ -239,5 +238,147 @@ func TestMailDelaysNobody(t *testing.T) {
 	}
 	if got := len(n.mails()); got != 20 {
 		t.Errorf("%d mails wait, want 20", got)
+	}
+}
+
+// Whoever changes a password is told by mail, in the same commit: nobody is told of a change that was refused.
+func TestPasswordChangeIsTold(t *testing.T) {
+	n, _ := startMail(t, blog)
+	token, _ := n.user("ann@example.com")
+	put := func(current string) *answer {
+		return n.send("PUT", "/api/userAuth/change-password", fmt.Sprintf(`{"currentPassword":%q,"newPassword":"battery staple"}`, current), n.as(n.pk, token)...)
+	}
+	put("wrong horse").want(t, 400)
+	if got := len(n.mails()); got != 1 {
+		t.Errorf("%d mails after a refused change, want the code of the sign-up alone", got)
+	}
+	put("correct horse").want(t, 200)
+	mails := n.mails()
+	if last := mails[len(mails)-1]; len(mails) != 2 || last.To != "ann@example.com" || !strings.Contains(last.Subject, "password for blog was changed") {
+		t.Errorf("%d mails, the last %+v", len(mails), last)
+	}
+}
+
+// SEC-88: neither a code nor the words of a mail nor a password is ever in the log, whatever goes wrong.
+func TestMailIsNotLogged(t *testing.T) {
+	var log safeLog
+	n := start(t, mailing, func(o *runtime.Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		o.Carrier = carrier(func(p *deliver.Parcel) error {
+			if p.To == "never@example.com" {
+				return &deliver.Rejection{Why: "550 no"}
+			}
+			return errors.New("451 later")
+		})
+	})
+	n.user("ann@example.com")
+	n.post("request-password-reset", emailBody, "ann@example.com").want(t, 200)
+	n.sendMail(`{"to":"never@example.com","subject":"canary","text":"canary words"}`).want(t, 200)
+	var secrets []string
+	for _, m := range n.mails() {
+		if found := sixDigits.FindStringSubmatch(m.Text); found != nil {
+			secrets = append(secrets, found[1])
+		}
+	}
+	if len(secrets) != 2 {
+		t.Fatalf("%d codes", len(secrets))
+	}
+	for _, code := range secrets {
+		n.post("reset-password", resetBody, "ann@example.com", code, "battery staple")
+		n.post("verify-email", verifyBody, "ann@example.com", code)
+	}
+	log.wait("mail not delivered yet")
+	log.wait("mail given up")
+	for _, secret := range append(secrets, "canary", "battery") {
+		if regexp.MustCompile(`\b` + secret + `\b`).MatchString(log.text()) {
+			t.Errorf("the log holds %q:\n%s", secret, log.text())
+		}
+	}
+}
+
+// safeLog is a log that is read while it is written.
+type safeLog struct {
+	mu      sync.Mutex
+	b       strings.Builder
+	written chan struct{} // closed by the next line
+}
+
+func (l *safeLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.written != nil {
+		close(l.written)
+		l.written = nil
+	}
+	return l.b.Write(p)
+}
+
+func (l *safeLog) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// wait returns once the log says so. What never comes ends the test by its time limit.
+func (l *safeLog) wait(about string) {
+	for {
+		l.mu.Lock()
+		if strings.Contains(l.b.String(), about) {
+			l.mu.Unlock()
+			return
+		}
+		if l.written == nil {
+			l.written = make(chan struct{})
+		}
+		next := l.written
+		l.mu.Unlock()
+		<-next
+	}
+}
+
+// SEC-89: a secret that others can read, or that is none, keeps the node from starting and says what to do; a lost one is made anew, and then
+// codes that were sent are void and mails that waited are given up, and nothing else is.
+func TestNodeSecret(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "node-secret")
+	open := func() (*runtime.Server, error) {
+		return runtime.Open(context.Background(), runtime.Options{Dir: dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	}
+	s, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.ReadFile(path)
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, content string
+		mode          os.FileMode
+		want          string
+	}{
+		{"others can read it", string(first), 0o640, "chmod 600"},
+		{"it is cut short", string(first[:20]), 0o600, "does not hold a node's secret"},
+		{"it is empty", "", 0o600, "does not hold a node's secret"},
+	} {
+		if err := errors.Join(os.Remove(path), os.WriteFile(path, []byte(c.content), c.mode), os.Chmod(path, c.mode)); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := open(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+			if err == nil {
+				_ = s.Close()
+			}
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = open(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := os.ReadFile(path)
+	if err := errors.Join(err, s.Close()); err != nil || string(again) == string(first) || len(again) != len(first) {
+		t.Errorf("a lost secret: %q, %v", again, err)
 	}
 }

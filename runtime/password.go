@@ -59,7 +59,7 @@ func changePassword(r *request) error {
 			return nil, err
 		}
 		r.audit(b, project.AuditPassword, id.String(), "sessionsEnded", strconv.Itoa(ended))
-		return b, nil
+		return b, r.tellPasswordChanged(me.doc)
 	})
 	if err != nil {
 		return err

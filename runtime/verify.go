@@ -329,7 +329,7 @@ func resetPassword(r *request) error {
 			return err
 		}
 		r.audit(&r.batch, project.AuditPasswordReset, user.ID.String(), "sessionsEnded", strconv.Itoa(ended))
-		return r.enqueueMail(&mail{to: email, template: letter.PasswordChanged, vars: r.mailVars(email, user.JSON)})
+		return r.tellPasswordChanged(user.JSON)
 	})
 	if err != nil {
 		return err

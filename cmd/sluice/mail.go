@@ -19,7 +19,7 @@ func mailCommand(term *terminal) *cli.Command {
 			{
 				Name:  "list",
 				Usage: "show what waits, what was given up and why, and the templates",
-				Description: `A mail that a server does not take for now is tried again, each time later, for about half a day. One that it refuses for good, or that
+				Description: `A mail that a server does not take for now is tried again, each time later, for about seven hours. One that it refuses for good, or that
 nobody took in time, is given up and kept for a week. What mails say is not shown.
 
   sluice mail list --project blog`,

@@ -60,7 +60,7 @@ type PostOptions struct {
 	Connections int           // mails carried at once, of all projects; default 4
 	Lease       time.Duration // for carrying one; default 2m
 	CarryTime   time.Duration // after which one attempt is given up; default 1m, and less than Lease
-	Tries       int           // default 16, which with the times below is about half a day
+	Tries       int           // default 16, which with the times below is about seven hours
 	FirstRetry  time.Duration // default 10s; each further one about twice as late
 	LastRetry   time.Duration // default 1h, the longest time between two tries
 }
