@@ -32,9 +32,8 @@ type mailServer struct {
 
 	mu    sync.Mutex
 	mails []received
-	// refuse judges a recipient; nil lets everybody in. drop is called once a mail was taken and before the client is told.
+	// refuse judges a recipient; nil lets everybody in.
 	refuse func(to string) error
-	onData func() error
 }
 
 type received struct {
@@ -141,11 +140,7 @@ func (m *mailSession) Data(r io.Reader) error {
 	_, m.mail.tls = m.conn.TLSConnectionState()
 	m.server.mu.Lock()
 	m.server.mails = append(m.server.mails, m.mail)
-	onData := m.server.onData
 	m.server.mu.Unlock()
-	if onData != nil {
-		return onData()
-	}
 	return nil
 }
 
