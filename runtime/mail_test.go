@@ -382,3 +382,26 @@ func TestNodeSecret(t *testing.T) {
 		t.Errorf("a lost secret: %q, %v", again, err)
 	}
 }
+
+// A node that holds mail back sends nothing, also not by a retry; the next start without that sends what waited.
+func TestHoldMail(t *testing.T) {
+	carried := make(chan string, 1)
+	options := func(hold bool) func(o *runtime.Options) {
+		return func(o *runtime.Options) {
+			o.HoldMail = hold
+			o.Carrier = carrier(func(p *deliver.Parcel) error {
+				carried <- p.To
+				return nil
+			})
+		}
+	}
+	held := start(t, blog, options(true))
+	held.user("ann@example.com")
+	if got := len(held.mails()); got != 1 || len(carried) != 0 {
+		t.Fatalf("%d mails wait, %d were sent", got, len(carried))
+	}
+	held.restart(options(false))
+	if to := <-carried; to != "ann@example.com" {
+		t.Errorf("sent to %s", to)
+	}
+}

@@ -38,6 +38,7 @@ type testNode struct {
 func newTestNode(t testing.TB) *testNode {
 	t.Helper()
 	opt := Options{Dir: memoryDir(t), Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler), AccessLog: io.Discard}
+	opt.HoldMail = true // what a test compares is not changed behind its back
 	opt.KV.MapSize = 64 << 20
 	s, err := Open(context.Background(), opt)
 	if err != nil {

@@ -19,7 +19,9 @@ const closePostWithin = 5 * time.Second
 // startPost begins to carry what waits in the outboxes of all projects, what a node that died had begun included.
 func (s *Server) startPost(ctx context.Context) error {
 	carrier := s.opt.Carrier
-	if carrier == nil {
+	if s.opt.HoldMail {
+		s.log.Warn("mails are held back: they wait in their outboxes (--hold-mail)")
+	} else if carrier == nil {
 		files, err := deliver.NewFiles(filepath.Join(s.opt.Dir, outboxDir), s.log)
 		if err != nil {
 			return err
@@ -27,8 +29,11 @@ func (s *Server) startPost(ctx context.Context) error {
 		carrier = files
 	}
 	var err error
-	if s.post, err = deliver.NewPost(carrier, deliver.PostOptions{Logger: s.log, Now: s.now, Random: rand.Reader}); err != nil {
+	if s.post, err = deliver.NewPost(carrier, deliver.PostOptions{Logger: s.log, Now: s.now, Random: rand.Reader, Hold: s.opt.HoldMail}); err != nil {
 		return err
+	}
+	if s.opt.HoldMail {
+		return nil
 	}
 	for _, p := range s.registry.List() {
 		if p.Broken() != nil {

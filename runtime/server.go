@@ -61,6 +61,7 @@ type Options struct {
 	DrainTime   time.Duration // for requests in flight at the end, default 10s
 
 	Carrier        deliver.Carrier // of mail; default one that keeps mails as files in Dir/outbox
+	HoldMail       bool            // mails wait in their outboxes: for a copy of a node, whose original sends them
 	MailFrom       string          // who mails are from in projects that do not say, default sluice <no-reply@localhost>
 	Backups        BackupSchedule
 	TLS            *tls.Config         // of the public listener; nil: none, for a proxy in front or a machine of one's own

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,18 +36,8 @@ func (c *clock) forward(d time.Duration) { c.at.Add(int64(d)) }
 // startMail starts a node whose clock the test holds, and whose mail stays in the outboxes for the test to read.
 func startMail(t testing.TB, file string) (*node, *clock) {
 	t.Helper()
-	c, hold := newClock(), make(holding)
-	n := start(t, file, func(o *runtime.Options) { o.Now, o.Carrier = c.now, hold })
-	t.Cleanup(func() { close(hold) })
-	return n, c
-}
-
-// holding is a carrier that takes no mail while a test runs.
-type holding chan struct{}
-
-func (h holding) Carry(context.Context, *deliver.Parcel) error {
-	<-h
-	return errors.New("the test is over")
+	c := newClock()
+	return start(t, file, func(o *runtime.Options) { o.Now, o.HoldMail = c.now, true }), c
 }
 
 // project is the node's only project.

@@ -73,6 +73,7 @@ func Open(ctx context.Context, s Setup) (_ *Node, err error) {
 	opt := runtime.Options{
 		Dir: s.Dir, CacheDir: s.CacheDir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Now: n.clock.Now,
 		Logger: slog.New(n.journal), AccessLog: n.journal, Host: s.Host,
+		HoldMail: true, // cases write to nobody
 	}
 	opt.KV.MapSize = 64 << 20
 	if n.server, err = runtime.Open(ctx, opt); err != nil {

@@ -25,6 +25,7 @@ func mailFlags() []cli.Flag {
 		&cli.StringFlag{Name: "smtp-user", Usage: "user to log in as", Sources: cli.EnvVars("SLUICE_SMTP_USER")},
 		&cli.StringFlag{Name: "smtp-password-file", Usage: "file that holds the password, or set " + passwordVariable, Sources: cli.EnvVars("SLUICE_SMTP_PASSWORD_FILE"), TakesFile: true},
 		&cli.StringFlag{Name: "smtp-name", Usage: "name that the node gives itself to the mail server (default: the machine's)", Sources: cli.EnvVars("SLUICE_SMTP_NAME")},
+		&cli.BoolFlag{Name: "hold-mail", Usage: "send nothing: mails wait in the outboxes. For a copy of a node, such as a restored backup that is only tried", Sources: cli.EnvVars("SLUICE_HOLD_MAIL")},
 		&cli.StringFlag{Name: "mail-from", Usage: "who mails are from where a project does not say, such as 'Blog <no-reply@blog.example>'", Sources: cli.EnvVars("SLUICE_MAIL_FROM")},
 	}
 }

@@ -57,6 +57,7 @@ type PostOptions struct {
 	Now    func() time.Time // default time.Now
 	Random io.Reader        // ids of batches, jitter
 
+	Hold        bool          // carry nothing: mails wait in their outboxes
 	Connections int           // mails carried at once, of all projects; default 4
 	Lease       time.Duration // for carrying one; default 2m
 	CarryTime   time.Duration // after which one attempt is given up; default 1m, and less than Lease
@@ -123,7 +124,7 @@ func NewPost(carrier Carrier, opt PostOptions) (*Post, error) {
 func (p *Post) Wake(o Outbox) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed || p.opt.Hold {
 		return
 	}
 	if woken, ok := p.running[o.Project]; ok {
