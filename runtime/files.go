@@ -213,7 +213,11 @@ func requestUpload(r *request) error {
 	case size > r.state.Config.Files.MaxBytes:
 		return errFileSize
 	}
-	v, err := r.newReservation(string(name), string(kind), string(r.body.Get("visibility").Text()))
+	visibility := r.body.Get("visibility")
+	if visibility.Exists() && visibility.Kind() != jsondoc.String {
+		return errFileVisibility // a mistake here must not make public what was meant to be private
+	}
+	v, err := r.newReservation(string(name), string(kind), string(visibility.Text()))
 	if err != nil {
 		return err
 	}
