@@ -485,3 +485,33 @@ func TestDisabledAccount(t *testing.T) {
 		t.Errorf("the audit log has %q", got)
 	}
 }
+
+// TestUnseenSession: a login that commits just before a new password does, so that the change has not seen its session, ends by the epoch all the
+// same. The session is put back as such a login would have left it.
+func TestUnseenSession(t *testing.T) {
+	n := start(t, blog)
+	ann, _ := n.user("ann@example.com")
+	unseen, refresh := n.logIn("ann@example.com", "correct horse")
+	p := n.project()
+	name, _, _ := strings.Cut(refresh, ".")
+	snap, err := p.DB.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := snap.Collection(project.Sessions)
+	doc, err := snap.GetUnique(c, project.IndexToken, kv.String(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, left := doc.ID, string(doc.JSON)
+	snap.Close()
+	n.send("PUT", "/api/userAuth/change-password", `{"currentPassword":"correct horse","newPassword":"battery staple"}`, n.as(n.pk, ann)...).want(t, 200)
+	b := &kv.Batch{ID: kv.BatchID{7}, Time: time.Now().UnixMilli(), Ops: []kv.Op{{Kind: kv.OpPut, Collection: project.Sessions, ID: id, Value: []byte(left)}}}
+	if _, err := p.DB.Commit(context.Background(), b); err != nil {
+		t.Fatal(err)
+	}
+	n.me(unseen).want(t, 401)
+	if a := n.refresh(refresh).want(t, 403); a.field("reason") != "refresh.used" {
+		t.Errorf("answered %s", a.body)
+	}
+}
