@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	goruntime "runtime"
 	"testing"
 
 	"github.com/valyala/fasthttp"
@@ -152,10 +153,19 @@ func TestLimitsAllocateNothing(t *testing.T) {
 		n := newBenchNodeOf(t, file)
 		path := n.insert(t)
 		n.do("GET", path, "", "X-Api-Key", n.keys.PublishableKey.Reveal())
-		return testing.AllocsPerRun(1000, func() { n.ctx.Response.Reset(); n.handler(&n.ctx) })
+		// The mean, not its whole part: the race detector has pools lose some of what they hold.
+		const rounds = 2000
+		var before, after goruntime.MemStats
+		goruntime.ReadMemStats(&before)
+		for range rounds {
+			n.ctx.Response.Reset()
+			n.handler(&n.ctx)
+		}
+		goruntime.ReadMemStats(&after)
+		return float64(after.Mallocs-before.Mallocs) / rounds
 	}
-	if free, limited := allocations(benchProject), allocations(limitedProject); limited > free {
-		t.Errorf("a GET by id allocates %.0f times with limits and %.0f without", limited, free)
+	if free, limited := allocations(benchProject), allocations(limitedProject); limited > free+0.5 {
+		t.Errorf("a GET by id allocates %.1f times with limits and %.1f without", limited, free)
 	}
 }
 
