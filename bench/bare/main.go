@@ -81,10 +81,10 @@ func fill(db *bolt.DB, documents int) error {
 	return nil
 }
 
-// handler answers /<id> with that document, and /login when it has hashed a password. As in a node there are no more
-// hashes at once than processors: each takes 19 MiB.
+// handler answers /<id> with that document, and /login when it has hashed a password. As in a node, half of
+// the processors hash at once: the others are for requests that do not.
 func handler(db *bolt.DB) fasthttp.RequestHandler {
-	turns := make(chan struct{}, goruntime.GOMAXPROCS(0))
+	turns := make(chan struct{}, max(1, goruntime.GOMAXPROCS(0)/2))
 	password, salt := []byte(node.Password), make([]byte, 16)
 	return func(ctx *fasthttp.RequestCtx) {
 		ctx.SetContentType("application/json; charset=utf-8")
