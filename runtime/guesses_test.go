@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -237,4 +238,18 @@ func TestRefreshLimits(t *testing.T) {
 	}
 	c.forward(30 * time.Second)
 	refresh(token, "203.0.113.9").want(t, 200) // the token was not spent by being refused
+}
+
+// An operator who has put a proxy before the node and not said so finds out from the log, once.
+func TestUntrustedProxyIsTold(t *testing.T) {
+	var log lockedLog
+	n := start(t, strings.Replace(blog, "name: blog\n", "name: blog\nlimits: {loginFailures: 1}\n", 1), func(o *runtime.Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	for i, want := range []int{400, 429, 429} {
+		n.tryLogin("ada@example.com", "wrong horse", fmt.Sprintf("203.0.113.%d", i)).want(t, want)
+	}
+	if told := strings.Count(log.String(), "--trusted-proxies"); told != 1 {
+		t.Errorf("told %d times:\n%s", told, log.String())
+	}
 }
