@@ -10,6 +10,7 @@ type operation int
 
 const (
 	opGet operation = iota
+	opMe
 	opList
 	opListPlain // without a total
 	opNewest
@@ -75,6 +76,11 @@ var rows = []row{
 		name: "get", what: "GET by id, 32 connections", op: opGet, connections: 32,
 		sides:   []sideName{sluice, bareServer, pocketbase},
 		targets: []target{{rate, bareServer, 0.7}, {rate, pocketbase, 8}, {cpu, pocketbase, 15}},
+	},
+	{
+		name: "me", what: "GET the account that is logged in, 32 connections; bare: GET by id", op: opMe, connections: 32,
+		sides:   []sideName{sluice, bareServer},
+		targets: []target{{rate, bareServer, 0.5}, {cpu, bareServer, 0}},
 	},
 	{
 		name: "list", what: "the 20 newest documents of a price, by an index, 32 connections", op: opList, connections: 32,

@@ -145,6 +145,8 @@ func (n *nodeSide) requests(s *process.Server, op operation) (func(int) load.Req
 			switch op {
 			case opGet:
 				return p.Get(dst, random.IntN(n.documents))
+			case opMe:
+				return p.Me(dst, token)
 			case opList:
 				return p.Where(dst, "price="+strconv.Itoa(random.IntN(node.Prices)))
 			case opListPlain:

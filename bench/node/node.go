@@ -286,6 +286,11 @@ func (p *Project) Get(dst []byte, i int) []byte {
 	return append(p.headers(dst, p.Key, ""), "\r\n"...)
 }
 
+// Me asks for the account.
+func (p *Project) Me(dst []byte, token string) []byte {
+	return append(p.head(dst, "GET", "/api/userAuth/me", p.Key, token), "\r\n"...)
+}
+
 // Newest asks for the n newest documents.
 func (p *Project) Newest(dst []byte, n int) []byte {
 	return append(p.head(dst, "GET", fmt.Sprintf("/api/data/posts?limit=%d", n), p.Key, ""), "\r\n"...)
