@@ -14,7 +14,7 @@ import (
 // write that commits against a state in which the document was not its own would show a count of the other parity, or
 // take a hand-over back.
 func TestOwnershipRace(t *testing.T) {
-	const handovers = 2000
+	const handovers = 400
 	n := start(t, blog)
 	var token, id [2]string
 	token[0], id[0] = n.user("alice@example.com")
