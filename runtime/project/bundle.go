@@ -405,9 +405,5 @@ func writeModule(dir, hash string, code []byte) error {
 	if err := os.Rename(tmp.Name(), filepath.Join(dir, hash+".wasm")); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDirectory(dir)
 }
