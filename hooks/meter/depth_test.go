@@ -14,8 +14,15 @@ func TestWhoeverCanGoDeepIsCounted(t *testing.T) {
 		var g calls
 		callees := make([][]uint32, n)
 		for i := range n {
-			callees[i] = rapid.SliceOfN(rapid.Uint32Range(0, uint32(n-1)), 0, 3).Draw(t, "callees")
-			g.frames = append(g.frames, rapid.Int32Range(64, leafBytes/2+100).Draw(t, "frame"))
+			first := uint32(0) // circles are rarer where most call forwards only
+			if rapid.IntRange(0, 4).Draw(t, "forwards") > 0 {
+				first = uint32(min(i+1, n-1))
+			}
+			callees[i] = rapid.SliceOfN(rapid.Uint32Range(first, uint32(n-1)), 0, 3).Draw(t, "callees")
+			if first == uint32(i) && first > 0 {
+				callees[i] = nil // the last one has nobody to call forwards
+			}
+			g.frames = append(g.frames, rapid.SampledFrom([]int32{64, 1000, leafBytes / 2, leafBytes/2 + 1, leafBytes, leafBytes + 1}).Draw(t, "frame"))
 			g.callees = append(g.callees, callees[i]...)
 			g.ends = append(g.ends, uint32(len(g.callees)))
 			g.unknown = append(g.unknown, rapid.IntRange(0, 9).Draw(t, "table") == 0)

@@ -293,14 +293,15 @@ func TestRestoreOfADamagedBackupChangesNothing(t *testing.T) {
 		})
 	}
 	for name, src := range map[string][]byte{
-		"cut short":          whole[:len(whole)/2],
-		"no archive":         []byte("hello"),
-		"empty":              nil,
-		"database cut short": in("data.db", func(b []byte) []byte { return b[:len(b)/2] }),
-		"database of zeros":  in("data.db", func(b []byte) []byte { return make([]byte, len(b)) }),
-		"another commit":     in("project.json", func(b []byte) []byte { return bytes.Replace(b, []byte(`"commit":`), []byte(`"commit":1`), 1) }),
-		"later format":       in(backupHead, func(b []byte) []byte { return bytes.Replace(b, []byte(`"format":1`), []byte(`"format":2`), 1) }),
-		"foreign identity":   in("identity", func(b []byte) []byte { return bytes.Repeat([]byte("1"), len(b)) }),
+		"cut short":           whole[:len(whole)/2],
+		"no archive":          []byte("hello"),
+		"empty":               nil,
+		"database cut short":  in("data.db", func(b []byte) []byte { return b[:len(b)/2] }),
+		"a value that rotted": in("data.db", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"n":1}`), []byte(`"n":7}`)) }),
+		"database of zeros":   in("data.db", func(b []byte) []byte { return make([]byte, len(b)) }),
+		"another commit":      in("project.json", func(b []byte) []byte { return bytes.Replace(b, []byte(`"commit":`), []byte(`"commit":1`), 1) }),
+		"later format":        in(backupHead, func(b []byte) []byte { return bytes.Replace(b, []byte(`"format":1`), []byte(`"format":2`), 1) }),
+		"foreign identity":    in("identity", func(b []byte) []byte { return bytes.Repeat([]byte("1"), len(b)) }),
 	} {
 		if _, err := Restore(ctx, bytes.NewReader(src), RestoreOptions{Dir: dir, Replace: true}); err == nil {
 			t.Errorf("%s: restored", name)
